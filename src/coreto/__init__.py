@@ -1,0 +1,1 @@
+"""Coreto: local and cloud language models that work as one."""

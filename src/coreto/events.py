@@ -1,0 +1,74 @@
+"""The only way up: lower rooms emit frozen events; ledger, telemetry, server and CLI subscribe."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from coreto.messages import Attempt, Trace
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CallFinished:
+    """A call ended, well or badly. ``ended_at``: epoch seconds; ``outcome``: ``ok`` or an error code."""
+
+    call_id: str
+    ended_at: float
+    ms: float
+    outcome: str
+    stream: bool
+    trace: Trace
+    user: str | None = None
+    run: str | None = None
+    #: what the role's first cloud deployment would have charged for the same tokens (SPEC R9)
+    baseline: str | None = None
+    baseline_nusd: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthChanged:
+    """A deployment, endpoint or account was taken out of, or put back into, service."""
+
+    key: str
+    state: str
+    reason: str
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something the operator should know: a retired model replaced, a field that could not be mapped."""
+
+    message: str
+
+
+Event = CallFinished | HealthChanged | Warned
+E = TypeVar("E", CallFinished, HealthChanged, Warned)
+
+
+class EventBus:
+    """Delivers each event at once to every subscriber of its type; a subscriber never breaks a call."""
+
+    __slots__ = ("_subscribers",)
+
+    def __init__(self) -> None:
+        self._subscribers: dict[type, list[Callable[..., None]]] = {}
+
+    def subscribe(self, kind: type[E], hook: Callable[[E], None]) -> Callable[[], None]:
+        """Call ``hook`` with every later event of type ``kind``; returns what ends the subscription."""
+        hooks = self._subscribers.setdefault(kind, [])
+        hooks.append(hook)
+        return lambda: hooks.remove(hook)
+
+    def emit(self, event: Event) -> None:
+        """Deliver ``event``. A hook's exception is logged, not raised."""
+        for hook in self._subscribers.get(type(event), ()):
+            try:
+                hook(event)
+            except Exception:  # boundary: an observer's fault must not fail the call it observes
+                log.exception("an event hook failed on %s", type(event).__name__)
+
+
+__all__ = ["Attempt", "CallFinished", "Event", "EventBus", "HealthChanged", "Warned"]

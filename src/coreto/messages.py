@@ -1,0 +1,260 @@
+"""Calls and answers in the OpenAI vocabulary, the normal form of every wire.
+
+Bodies stay plain JSON objects: what a caller or a server sends that we do not know survives untouched,
+and the hot path pays for no models. A body is never changed in place; who needs another one copies it.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from coreto.labels import Label
+
+Json = dict[str, Any]
+
+NANO = 1_000_000_000
+"""Costs are kept in whole nano-dollars (``nusd``), so that sums are exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds an attempt may take: to connect; to the first token of a stream, or to the whole of a
+    non-stream answer; and between two tokens."""
+
+    connect: float = 5.0
+    attempt: float = 60.0
+    stall: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One chat completion on its way down.
+
+    ``body`` is the OpenAI request as the caller wrote it. ``model`` is the name asked for at the gateway
+    and, below it, the upstream's name for the model. ``deadline`` is in the clock's monotonic seconds.
+    ``context`` fixes the engine's window in tokens (a changed one reloads the model in Ollama).
+    """
+
+    id: str
+    body: Json
+    model: str
+    stream: bool = False
+    role: str | None = None
+    label: Label = Label.INTERNAL
+    limits: Limits = Limits()
+    deadline: float = math.inf
+    context: int | None = None
+    user: str | None = None
+    run: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedCall:
+    """One embeddings request (OpenAI shape) on its way down."""
+
+    id: str
+    body: Json
+    model: str
+    label: Label = Label.INTERNAL
+    limits: Limits = Limits()
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one attempt; ``estimated`` when the server did not say. ``cost_nusd`` is the price the
+    server itself reported (OpenRouter), else ``None``."""
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+    cost_nusd: int | None = None
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A complete non-stream answer. ``raw`` is the server's own body where it is already in our form.
+    ``unmapped`` names request fields that the wire could not carry."""
+
+    body: Json
+    raw: bytes | None = None
+    unmapped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One piece of a streamed answer (``chat.completion.chunk``)."""
+
+    body: Json
+    raw: bytes | None = None
+    unmapped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What one try at one deployment came to. ``outcome``: ``ok``, an error code, or ``skipped``."""
+
+    deployment: str
+    outcome: str
+    ms: float = 0.0
+    ttft_ms: float | None = None
+    usage: Usage = Usage()
+    cost_nusd: int | None = 0
+    local: bool = True
+    detail: str | None = None
+    scope: str | None = None
+    until: float | None = None
+
+    def as_json(self) -> Json:
+        """The attempt as the trace shows it; absent figures are left out."""
+        out: Json = {"deployment": self.deployment, "outcome": self.outcome, "ms": round(self.ms, 2)}
+        if self.ttft_ms is not None:
+            out["ttft_ms"] = round(self.ttft_ms, 2)
+        if self.usage.prompt or self.usage.completion:
+            out["tokens"] = {"prompt": self.usage.prompt, "completion": self.usage.completion}
+        if self.detail:
+            out["detail"] = self.detail
+        if self.scope and self.outcome != "ok":
+            out["scope"] = self.scope
+        if self.until is not None:
+            out["until"] = self.until
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Who answered, what was tried and what it cost: the last item of every gateway answer."""
+
+    call_id: str
+    deployment: str | None
+    role: str | None
+    label: Label
+    attempts: tuple[Attempt, ...] = ()
+    task: str | None = None
+    cached: bool = False
+    unmapped: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    #: candidates not considered at all, with the reason
+    dropped: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def cost_nusd(self) -> int | None:
+        """Cost of all attempts together in nano-dollars; ``None`` when one of them has no known price."""
+        total = 0
+        for attempt in self.attempts:
+            if attempt.cost_nusd is None:
+                return None
+            total += attempt.cost_nusd
+        return total
+
+    def as_json(self) -> Json:
+        """The ``coreto`` object of a response (DESIGN 4)."""
+        cost = self.cost_nusd
+        out: Json = {
+            "id": self.call_id,
+            "deployment": self.deployment,
+            "role": self.role,
+            "task": self.task,
+            "label": str(self.label),
+            "cached": self.cached,
+            "cost_usd": None if cost is None else cost / NANO,
+            "attempts": [attempt.as_json() for attempt in self.attempts],
+        }
+        if self.unmapped:
+            out["unmapped"] = list(self.unmapped)
+        if self.warnings:
+            out["warnings"] = list(self.warnings)
+        if self.dropped:
+            out["dropped"] = [{"deployment": name, "reason": why} for name, why in self.dropped]
+        return out
+
+
+Item = Whole | Chunk | Trace
+
+
+@dataclass(slots=True)
+class Accumulator:
+    """Collects a stream's text, usage and finish as its chunks pass by."""
+
+    parts: list[str] = field(default_factory=list[str])
+    usage: Usage | None = None
+    finish: str | None = None
+    has_tool_calls: bool = False
+
+    def add(self, body: Mapping[str, Any]) -> None:
+        """Take note of one chunk."""
+        choices = body.get("choices")
+        if choices:
+            choice = choices[0]
+            delta = choice.get("delta")
+            if delta:
+                content = delta.get("content")
+                if content:
+                    self.parts.append(content)
+                elif delta.get("tool_calls"):
+                    self.has_tool_calls = True
+            finish = choice.get("finish_reason")
+            if finish:
+                self.finish = finish
+        if body.get("usage"):
+            self.usage = usage_of(body)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.parts)
+
+
+def usage_of(body: Mapping[str, Any]) -> Usage | None:
+    """The usage a response or a chunk reports; ``None`` where it reports none."""
+    usage = body.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    reported = cast("Json", usage)
+    details: Json = reported.get("prompt_tokens_details") or {}
+    cost = reported.get("cost")
+    return Usage(
+        prompt=int(reported.get("prompt_tokens") or 0),
+        completion=int(reported.get("completion_tokens") or 0),
+        cached=int(details.get("cached_tokens") or 0),
+        cost_nusd=round(cost * NANO) if isinstance(cost, int | float) else None,
+    )
+
+
+def message_of(body: Mapping[str, Any]) -> Json:
+    """The first choice's message of a whole answer; empty where there is none."""
+    return _first_choice(body).get("message") or {}
+
+
+def text_of(body: Mapping[str, Any]) -> str:
+    """The first choice's text of a whole answer; ``""`` where it has none."""
+    content = message_of(body).get("content")
+    return content if isinstance(content, str) else ""
+
+
+def finish_of(body: Mapping[str, Any]) -> str | None:
+    """The first choice's finish reason of a whole answer."""
+    return _first_choice(body).get("finish_reason")
+
+
+def _first_choice(body: Mapping[str, Any]) -> Json:
+    choices: list[Json] = body.get("choices") or []
+    return choices[0] if choices else {}
+
+
+def prompt_text(body: Mapping[str, Any]) -> str:
+    """All text of a request's messages, one after the other."""
+    parts: list[str] = []
+    for message in body.get("messages") or ():
+        content = message.get("content")
+        if isinstance(content, str):
+            parts.append(content)
+        elif isinstance(content, list):
+            parts.extend(p.get("text") or "" for p in cast("list[Json]", content))
+    return "\n".join(parts)
+
+
+def estimate_tokens(text: str) -> int:
+    """A rough count: four characters a token, as English and Portuguese average in common vocabularies."""
+    return (len(text) + 3) // 4

@@ -1,0 +1,1 @@
+"""Typed, frozen settings from ``coreto.toml``, ``.env`` and the environment."""

@@ -1,0 +1,173 @@
+"""The configuration's schema: what may be set, its types, defaults and meaning.
+
+``coreto init``, ``coreto config check`` and the reference page are generated from it. Durations are
+seconds, sizes are bytes ("16 GB" in the file), money is US dollars.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from coreto.settings.units import parse_bytes
+
+Bytes = Annotated[int, BeforeValidator(parse_bytes)]
+Seconds = Annotated[float, Field(gt=0)]
+ProviderKind = Literal["ollama", "ollama-cloud", "openai", "openrouter", "embedded"]
+
+
+class Section(BaseModel):
+    """A table of the configuration: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class ServerSettings(Section):
+    """`coreto serve`."""
+
+    host: str = Field(
+        default="127.0.0.1", description="address to listen on; beyond loopback api_keys are required"
+    )
+    port: int = Field(default=8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    api_keys: tuple[SecretStr, ...] = Field(
+        default=(), description='keys that clients must present, e.g. ["env:CORETO_API_KEY"]'
+    )
+
+
+class ProviderSettings(Section):
+    """A server (or the embedded engine) that has models."""
+
+    kind: ProviderKind | None = Field(default=None, description="the wire; implied by the well-known names")
+    enabled: bool = Field(default=True, description="false takes all its models out of service")
+    base_url: str | None = Field(
+        default=None, description="where the server is (OpenAI-compatible servers end in /v1)"
+    )
+    host: str | None = Field(default=None, description="the same for Ollama, as in OLLAMA_HOST")
+    api_key: SecretStr | None = Field(default=None, description='"env:NAME" keeps the key out of the file')
+    headers: dict[str, str] = Field(default_factory=dict[str, str], description="extra request headers")
+    local: bool | None = Field(
+        default=None, description="whether it runs on this machine; default: loopback hosts only"
+    )
+    timeout: Seconds | None = Field(
+        default=None, description="seconds per attempt (streams: to the first token)"
+    )
+    stall_timeout: Seconds = Field(default=30.0, description="seconds between two tokens of a stream")
+    connect_timeout: Seconds = Field(default=5.0, description="seconds to connect")
+    max_connections: int = Field(default=100, ge=1, description="pooled connections")
+    memory_budget: Bytes | None = Field(default=None, description="memory its models may fill together")
+    keep_alive: str | float | None = Field(
+        default=None, description='how long Ollama keeps a model loaded, e.g. 300 or "5m"'
+    )
+    idle_timeout: Seconds = Field(
+        default=300.0, description="embedded engine: seconds without a call before it stops"
+    )
+    threads: int | None = Field(default=None, ge=1, description="embedded engine: CPU threads")
+
+
+class ModelSettings(Section):
+    """What is known of one deployment (`provider/model`); overrides the catalogue."""
+
+    memory: Bytes | None = Field(default=None, description="memory it takes when loaded")
+    context: int | None = Field(default=None, ge=16, description="context window in tokens")
+    path: Path | None = Field(default=None, description="embedded engine: the GGUF file")
+    input_price: float | None = Field(default=None, ge=0, description="US dollars per million prompt tokens")
+    output_price: float | None = Field(
+        default=None, ge=0, description="US dollars per million completion tokens"
+    )
+    successor: str | None = Field(default=None, description="the model that replaces it once it is retired")
+
+
+class Rule(Section):
+    """One line of a role's last resort: the answer when any of the words occurs in the prompt."""
+
+    contains: tuple[str, ...] = Field(default=(), description="words to look for, in any case; none: always")
+    answer: str = Field(description="the answer")
+
+
+class RoleSettings(Section):
+    """What a model is used for: an ordered chain of deployments, tried one after the other."""
+
+    chain: tuple[str, ...] = Field(
+        min_length=1, description='deployments, best first; "rules" as the last resort'
+    )
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="sampling temperature where the caller gives none"
+    )
+    max_tokens: int | None = Field(
+        default=None, ge=1, description="longest answer where the caller gives none"
+    )
+    timeout: Seconds | None = Field(default=None, description="seconds per attempt; default: the provider's")
+    context: int | None = Field(default=None, ge=16, description="fixed window in tokens for local engines")
+    labels: tuple[str, ...] = Field(default=(), description="the only answers allowed")
+    response_schema: Path | None = Field(default=None, description="file with the JSON schema of the answer")
+    json_answer: bool = Field(default=False, description="the answer must be a JSON object")
+    fallback: bool | None = Field(
+        default=None, description="try the next deployment when one fails; default: fallback_enabled"
+    )
+    retries: int | None = Field(
+        default=None,
+        ge=0,
+        le=10,
+        description="retries of one deployment after a passing fault; default: 2 for the last of the chain, else 0",
+    )
+    local_only: bool = Field(default=False, description="never use a deployment that is off this machine")
+    rules: tuple[Rule, ...] = Field(
+        default=(), description='what "rules" in the chain answers, first match first'
+    )
+    stream_failover: Literal["hold", "continue", "restart"] | None = Field(
+        default=None, description="what happens when a stream dies midway"
+    )
+    cache_ttl: float = Field(default=0, ge=0, description="seconds an answer is kept; 0: not cached")
+
+
+class BudgetSettings(Section):
+    """Spending limits."""
+
+    daily_usd: float | None = Field(default=None, ge=0, description="US dollars a day")
+    monthly_usd: float | None = Field(default=None, ge=0, description="US dollars a month")
+    when_exceeded: Literal["local", "refuse"] = Field(
+        default="local", description="use local models only, or refuse"
+    )
+
+
+class CacheSettings(Section):
+    """The response cache."""
+
+    backend: str = Field(default="memory", description="memory, sqlite or redis://…")
+
+
+class DatabaseSettings(Section):
+    """Where the ledger is kept."""
+
+    url: str = Field(default="sqlite", description='"sqlite" (a file in data_dir) or postgresql://…')
+
+
+class Settings(Section):
+    """Everything that can be configured."""
+
+    language: Literal["pt-BR", "en"] = Field(default="en", description="language of console texts and crews")
+    offline: bool = Field(default=False, description="never contact anything off this machine")
+    fallback_enabled: bool = Field(default=True, description="try the next deployment when one fails")
+    request_timeout: Seconds = Field(
+        default=300.0, description="seconds a whole call may take, all attempts together"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="least severe message logged"
+    )
+    track_costs: bool = Field(default=True, description="record tokens and cost of every attempt")
+    track_latency: bool = Field(default=True, description="record the latency of every attempt")
+    data_dir: Path | None = Field(
+        default=None, description="where Coreto keeps its data; default: the user's data folder"
+    )
+    models_dir: Path | None = Field(
+        default=None, description="where weights are kept; default: the user's cache folder"
+    )
+    discovery: bool = Field(default=True, description="look for Ollama, local servers and keys by itself")
+
+    server: ServerSettings = ServerSettings()
+    providers: dict[str, ProviderSettings] = Field(default_factory=dict[str, ProviderSettings])
+    models: dict[str, ModelSettings] = Field(default_factory=dict[str, ModelSettings])
+    roles: dict[str, RoleSettings] = Field(default_factory=dict[str, RoleSettings])
+    budgets: BudgetSettings = BudgetSettings()
+    cache: CacheSettings = CacheSettings()
+    database: DatabaseSettings = DatabaseSettings()

@@ -1,0 +1,20 @@
+"""Sizes as people write them."""
+
+import re
+
+_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*$", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+def parse_bytes(value: object) -> int:
+    """Bytes of a size: a whole number, or text such as "16 GB" or "512 MiB".
+
+    GB and GiB both mean 2**30, as model sizes are quoted. Raises ``ValueError`` that shows the form.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    match = _SIZE.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('a size such as "16 GB" or a number of bytes')
+    number, unit, _ = match.groups()
+    return round(float(number) * 1024 ** _POWERS[unit.lower()])
