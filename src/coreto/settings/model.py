@@ -136,6 +136,22 @@ class CacheSettings(Section):
     backend: str = Field(default="memory", description="memory, sqlite or redis://…")
 
 
+class CrewSettings(Section):
+    """What all crews share."""
+
+    max_concurrent_agents: int = Field(default=2, ge=1, description="agents that work at the same time")
+    supervisor_cache: bool = Field(default=True, description="remember the supervisor's decisions by state")
+    supervisor_cache_ttl: Seconds = Field(default=3600.0, description="seconds a decision is remembered")
+
+
+class MediaSettings(Section):
+    """Where the video crew gets pictures and voices."""
+
+    pexels_api_key: SecretStr | None = Field(default=None, description="key of pexels.com")
+    pixabay_api_key: SecretStr | None = Field(default=None, description="key of pixabay.com")
+    local_tts: bool = Field(default=True, description="speak with the voices on this machine")
+
+
 class DatabaseSettings(Section):
     """Where the ledger is kept."""
 
@@ -170,4 +186,6 @@ class Settings(Section):
     roles: dict[str, RoleSettings] = Field(default_factory=dict[str, RoleSettings])
     budgets: BudgetSettings = BudgetSettings()
     cache: CacheSettings = CacheSettings()
+    crews: CrewSettings = CrewSettings()
+    media: MediaSettings = MediaSettings()
     database: DatabaseSettings = DatabaseSettings()
