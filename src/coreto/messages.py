@@ -206,13 +206,23 @@ class Accumulator:
         return "".join(self.parts)
 
 
+def as_object(value: object) -> Json:
+    """``value`` if it is a JSON object, else an empty one: servers leave out or null what they like."""
+    return cast("Json", value) if isinstance(value, dict) else {}
+
+
+def as_objects(value: object) -> list[Json]:
+    """The JSON objects in ``value`` if it is a list, else none."""
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return [cast("Json", item) for item in items if isinstance(item, dict)]
+
+
 def usage_of(body: Mapping[str, Any]) -> Usage | None:
     """The usage a response or a chunk reports; ``None`` where it reports none."""
-    usage = body.get("usage")
-    if not isinstance(usage, dict):
+    reported = as_object(body.get("usage"))
+    if not reported:
         return None
-    reported = cast("Json", usage)
-    details: Json = reported.get("prompt_tokens_details") or {}
+    details = as_object(reported.get("prompt_tokens_details"))
     cost = reported.get("cost")
     return Usage(
         prompt=int(reported.get("prompt_tokens") or 0),
@@ -224,7 +234,7 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
 
 def message_of(body: Mapping[str, Any]) -> Json:
     """The first choice's message of a whole answer; empty where there is none."""
-    return _first_choice(body).get("message") or {}
+    return as_object(_first_choice(body).get("message"))
 
 
 def text_of(body: Mapping[str, Any]) -> str:
@@ -239,19 +249,19 @@ def finish_of(body: Mapping[str, Any]) -> str | None:
 
 
 def _first_choice(body: Mapping[str, Any]) -> Json:
-    choices: list[Json] = body.get("choices") or []
+    choices = as_objects(body.get("choices"))
     return choices[0] if choices else {}
 
 
 def prompt_text(body: Mapping[str, Any]) -> str:
     """All text of a request's messages, one after the other."""
     parts: list[str] = []
-    for message in body.get("messages") or ():
+    for message in as_objects(body.get("messages")):
         content = message.get("content")
         if isinstance(content, str):
             parts.append(content)
-        elif isinstance(content, list):
-            parts.extend(p.get("text") or "" for p in cast("list[Json]", content))
+        else:
+            parts.extend(str(part.get("text") or "") for part in as_objects(content))
     return "\n".join(parts)
 
 

@@ -3,12 +3,15 @@
 Fallback, cache, budget and gateway are Providers too: wrappers, not flags.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from coreto.messages import Call, EmbedCall, Item, Json
+
+Items = AsyncGenerator[Item, None]
+"""What a provider's own generator yields; ``open`` wraps it in ``contextlib.aclosing``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,187 @@
+"""The only place that speaks HTTP to a model server, and the last look before the wire.
+
+A connection is freed before :meth:`Http.send`'s caller goes on: :meth:`Reply.close` aborts what was not
+read to its end, so a cancelled call stops its upstream at once.
+"""
+
+import asyncio
+import urllib.request
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from coreto.errors import CallError, CutError, GarbledError, PrivacyError, TimedOutError, UnreachableError
+from coreto.labels import Label, permit
+from coreto.redaction import brief
+
+MAX_BODY = 64 * 2**20
+MAX_LINE = 8 * 2**20
+#: Seconds a pooled connection may idle. Below uvicorn's 5 s, after which vLLM and kin close it under us.
+_KEEPALIVE_LOCAL = 4.0
+_KEEPALIVE_REMOTE = 30.0
+#: Seconds granted to a finished stream to end its body, so that its connection can be used again.
+_DRAIN = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server. ``local``: on this machine, so private data may go there."""
+
+    name: str
+    base_url: str
+    local: bool
+    api_key: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    max_connections: int = 100
+
+
+class Reply:
+    """A response whose headers have arrived."""
+
+    __slots__ = ("_response", "headers", "status")
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+
+    async def read(self) -> bytes:
+        """The whole body. Raises :class:`CutError`, and :class:`GarbledError` beyond 64 MiB."""
+        length = self._response.content_length
+        if length is not None and length > MAX_BODY:
+            raise GarbledError(f"the answer is {length} bytes long")
+        try:
+            return await self._response.read()
+        except (aiohttp.ClientError, OSError) as error:
+            raise translate(error, connected=True) from error
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """The body line by line, as it arrives, without the line ends."""
+        rest = b""
+        try:
+            async for data in self._response.content.iter_any():
+                *lines, rest = (rest + data).split(b"\n") if rest else data.split(b"\n")
+                for line in lines:
+                    yield line
+                if len(rest) > MAX_LINE:
+                    raise GarbledError("a line of the stream is too long")
+        except (aiohttp.ClientError, OSError) as error:
+            raise translate(error, connected=True) from error
+        if rest:
+            yield rest
+
+    async def drain(self) -> None:
+        """Read a finished stream to its end, so that its connection goes back to the pool."""
+        try:
+            async with asyncio.timeout(_DRAIN):
+                while not self._response.content.at_eof():
+                    await self._response.content.readany()
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            return  # the answer is complete; `close` drops the connection
+
+    def close(self) -> None:
+        """Free the connection; abort it where the body was not read to its end."""
+        self._response.close()
+
+
+class Http:
+    """Pooled connections to one endpoint."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._base = endpoint.base_url.rstrip("/")
+        self._session: aiohttp.ClientSession | None = None
+        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
+        self._headers = {"Content-Type": "application/json", **endpoint.headers}
+        if endpoint.api_key:
+            self._headers["Authorization"] = f"Bearer {endpoint.api_key}"
+        self._proxy = None if endpoint.local else _proxy_for(self._base)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        label: Label,
+        body: bytes | None = None,
+        connect: float = 5.0,
+        local: bool | None = None,
+    ) -> Reply:
+        """Send a request and wait for the response's headers. The caller closes the reply.
+
+        ``label`` is that of the data in ``body``; ``local=False`` says that the server behind this
+        loopback endpoint passes the request on. Raises :class:`PrivacyError` instead of sending private
+        data off the machine, else :class:`CallError`.
+        """
+        if not permit(label, sink_is_local=self.endpoint.local if local is None else local):
+            raise PrivacyError(f"{self.endpoint.name!r} is not on this machine; a private request stays here")
+        timeout = self._timeouts.get(connect)
+        if timeout is None:
+            timeout = self._timeouts[connect] = aiohttp.ClientTimeout(total=None, sock_connect=connect)
+        try:
+            return Reply(
+                await self._open_session().request(
+                    method,
+                    self._base + path,
+                    data=body,
+                    timeout=timeout,
+                    allow_redirects=False,
+                    proxy=self._proxy,
+                )
+            )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise translate(error, connected=False) from error
+
+    async def fetch(
+        self, method: str, path: str, *, body: bytes | None = None, within: float = 5.0
+    ) -> tuple[int, bytes]:
+        """Status and body of a request that carries no user data. Raises :class:`CallError`."""
+        try:
+            async with asyncio.timeout(within):
+                reply = await self.send(method, path, label=Label.PUBLIC, body=body, connect=within)
+                try:
+                    return reply.status, await reply.read()
+                finally:
+                    reply.close()
+        except TimeoutError as error:
+            raise TimedOutError(f"{self.endpoint.base_url} did not answer within {within:g} s") from error
+
+    async def close(self) -> None:
+        """Drop all connections. Idempotent."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            keepalive = _KEEPALIVE_LOCAL if self.endpoint.local else _KEEPALIVE_REMOTE
+            connector = aiohttp.TCPConnector(limit=self.endpoint.max_connections, keepalive_timeout=keepalive)
+            self._session = aiohttp.ClientSession(
+                connector=connector, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
+            )
+        return self._session
+
+
+def translate(error: Exception, *, connected: bool) -> CallError:
+    """Our error for a transport failure; ``connected``: the response had begun."""
+    text = brief(str(error) or type(error).__name__)
+    match error:
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | ConnectionResetError():
+            return CutError(f"the connection was cut: {text}")
+        case aiohttp.ConnectionTimeoutError():
+            return TimedOutError(f"no connection in time: {text}")
+        case aiohttp.ClientConnectorError() | aiohttp.InvalidURL():
+            return UnreachableError(text)
+        case aiohttp.ClientResponseError():
+            return GarbledError(f"not an HTTP response: {text}")
+        case _:
+            return CutError(text) if connected else UnreachableError(text)
+
+
+def _proxy_for(url: str) -> str | None:
+    parts = urlsplit(url)
+    if urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)

@@ -1,0 +1,282 @@
+"""Ollama by its native API: the local daemon, and Ollama Cloud directly or through the daemon.
+
+The ``/v1`` endpoint ignores ``num_ctx`` and hides errors in the middle of a stream, so it is not used.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+from datetime import datetime
+from typing import cast
+
+import orjson
+
+from coreto.clock import Clock, SystemClock
+from coreto.errors import CallError, CutError, GarbledError, TimedOutError
+from coreto.labels import Label
+from coreto.messages import Call, Chunk, EmbedCall, Item, Json, Whole, as_object, as_objects
+from coreto.providers import ollama_messages as native
+from coreto.providers.base import Health, Items, ModelInfo, Resident
+from coreto.providers.http import Endpoint, Http, Reply
+from coreto.providers.ollama_errors import classify, quota_end
+from coreto.providers.wire import parse_object
+
+#: Seconds after which an unload that the engine accepted is taken to have failed.
+UNLOAD_WITHIN = 30.0
+
+
+def is_cloud_name(model: str) -> bool:
+    """Whether a local daemon passes ``model`` on to Ollama Cloud: ``x:cloud`` or ``x:tag-cloud``."""
+    return model.endswith((":cloud", "-cloud")) and ":" in model
+
+
+def plain_name(model: str) -> str:
+    """A cloud model's name as ollama.com knows it."""
+    return model.removesuffix(":cloud").removesuffix("-cloud") if is_cloud_name(model) else model
+
+
+def daemon_name(model: str) -> str:
+    """A cloud model's name as the signed-in local daemon knows it."""
+    plain = plain_name(model)
+    return f"{plain}-cloud" if ":" in plain else f"{plain}:cloud"
+
+
+class Ollama:
+    """One Ollama server. ``keep_alive``: as in Ollama's API, for local models."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        keep_alive: str | float | None = None,
+        clock: Clock | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._http = Http(endpoint)
+        self._local = endpoint.local
+        self._keep_alive = keep_alive
+        self._clock = clock or SystemClock()
+        self._now = now
+        self._stubs: frozenset[str] | None = None
+
+    def wire_name(self, model: str) -> str:
+        """The name to send for ``model``."""
+        return model
+
+    def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
+        return aclosing(self._stream(call) if call.stream else self._whole(call))
+
+    async def _whole(self, call: Call) -> Items:
+        reply, unmapped = await self._chat(call)
+        try:
+            body = parse_object(await reply.read())
+        finally:
+            reply.close()
+        if body.get("error"):
+            raise classify(500, orjson.dumps(body), {}, self._now())
+        yield Whole(native.to_completion(body, call.id), unmapped=unmapped)
+
+    async def _stream(self, call: Call) -> Items:
+        reply, unmapped = await self._chat(call)
+        try:
+            first, called = True, False
+            async for line in reply.lines():
+                if not line.strip():
+                    continue
+                body = parse_object(line)
+                if body.get("error"):
+                    raise classify(500, line, {}, self._now())
+                chunk = native.to_chunk(body, call.id, first=first, called=called)
+                called = called or "tool_calls" in chunk["choices"][0]["delta"]
+                yield Chunk(chunk, unmapped=unmapped if first else ())
+                first = False
+                if body.get("done"):
+                    await reply.drain()
+                    return
+            raise CutError("the stream ended without a finish")
+        finally:
+            reply.close()
+
+    async def _chat(self, call: Call) -> tuple[Reply, tuple[str, ...]]:
+        name = self.wire_name(call.model)
+        local = await self._stays_here(name, call.label)
+        body, unmapped = native.to_ollama(
+            call.body, name, stream=call.stream, context=call.context if local else None, structured=local
+        )
+        if local and self._keep_alive is not None:
+            body.setdefault("keep_alive", self._keep_alive)
+        reply = await self._post("/api/chat", body, call.label, call.limits.connect, local=local)
+        return reply, unmapped
+
+    async def _post(self, path: str, body: Json, label: Label, connect: float, *, local: bool) -> Reply:
+        payload = orjson.dumps(body)
+        reply = await self._http.send("POST", path, label=label, body=payload, connect=connect, local=local)
+        if reply.status != 200:
+            try:
+                raise classify(reply.status, await reply.read(), reply.headers, self._now())
+            finally:
+                reply.close()
+        return reply
+
+    async def _stays_here(self, name: str, label: Label) -> bool:
+        """Whether ``name`` runs where this server is. A stub's name need not say that it is one, so for
+        private data the server is asked."""
+        if not self._local or is_cloud_name(name):
+            return False
+        if label is Label.PRIVATE and self._stubs is None:
+            await self.models()
+        return self._stubs is None or name not in self._stubs
+
+    async def embed(self, call: EmbedCall) -> Json:
+        name = self.wire_name(call.model)
+        local = await self._stays_here(name, call.label)
+        asked = {"model": name, "input": call.body.get("input")}
+        if call.body.get("dimensions"):
+            asked["dimensions"] = call.body["dimensions"]
+        reply = await self._post("/api/embed", asked, call.label, call.limits.connect, local=local)
+        try:
+            body = parse_object(await reply.read())
+        finally:
+            reply.close()
+        vectors = body.get("embeddings")
+        if not isinstance(vectors, list):
+            raise GarbledError("the answer has no `embeddings`")
+        tokens = int(body.get("prompt_eval_count") or 0)
+        rows = enumerate(cast("list[list[float]]", vectors))
+        return {
+            "object": "list",
+            "data": [{"object": "embedding", "index": i, "embedding": vector} for i, vector in rows],
+            "model": body.get("model") or name,
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        }
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        listed = as_objects((await self._get("/api/tags")).get("models"))
+        infos = tuple(_model_info(m) for m in listed if m.get("name"))
+        self._stubs = frozenset(info.name for info in infos if not info.local)
+        return infos
+
+    async def health(self) -> Health:
+        try:
+            version = (await self._get("/api/version")).get("version")
+        except CallError as error:
+            return Health(ok=False, detail=error.message, code=error.code, until=error.until)
+        return Health(ok=True, detail=f"Ollama {version}", version=str(version))
+
+    async def resident(self) -> tuple[Resident, ...]:
+        return tuple(_resident(m) for m in as_objects((await self._get("/api/ps")).get("models")))
+
+    async def load(self, model: str) -> None:
+        """Raises :class:`~coreto.errors.CallError`, out of memory included."""
+        body: Json = {"model": model, "messages": [], "stream": False}
+        if self._keep_alive is not None:
+            body["keep_alive"] = self._keep_alive
+        await self._command(body)
+
+    async def unload(self, model: str) -> None:
+        """Raises :class:`TimedOutError` when the model is still resident after 30 s."""
+        await self._command({"model": model, "messages": [], "stream": False, "keep_alive": 0})
+        # The engine answers at once; the memory is free when the model has left /api/ps.
+        give_up = self._clock.monotonic() + UNLOAD_WITHIN
+        while any(r.name == model for r in await self.resident()):
+            if self._clock.monotonic() >= give_up:
+                raise TimedOutError(f"{model!r} is still loaded {UNLOAD_WITHIN:g} s after it was told to go")
+            await self._clock.sleep(0.1)
+
+    async def _command(self, body: Json) -> None:
+        reply = await self._post("/api/chat", body, Label.PUBLIC, 5.0, local=True)
+        try:
+            await reply.read()
+        finally:
+            reply.close()
+
+    async def _get(self, path: str) -> Json:
+        status, raw = await self._http.fetch("GET", path)
+        if status != 200:
+            raise classify(status, raw, {}, self._now())
+        return parse_object(raw)
+
+    async def pull(self, model: str) -> AsyncIterator[Json]:
+        """Download ``model`` into the daemon; yields its progress lines (``status``, ``total``, ``completed``)."""
+        body: Json = {"model": model, "stream": True}
+        reply = await self._post("/api/pull", body, Label.PUBLIC, 5.0, local=True)
+        try:
+            async for line in reply.lines():
+                progress = parse_object(line)
+                if progress.get("error"):
+                    raise classify(404, line, {}, self._now())
+                yield progress
+        finally:
+            reply.close()
+
+    async def close(self) -> None:
+        await self._http.close()
+
+
+class OllamaCloud(Ollama):
+    """Ollama Cloud by its own host and a key; names are plain."""
+
+    def wire_name(self, model: str) -> str:
+        return plain_name(model)
+
+    async def health(self) -> Health:
+        try:
+            await self._get("/api/tags")
+            usage = await self._get("/api/usage")
+        except CallError as error:
+            if error.code == "model_missing":  # the undocumented usage page is gone; the tags answered
+                return Health(ok=True, detail="reachable")
+            return Health(ok=False, detail=error.message, code=error.code, until=error.until)
+        return _usage_health(usage, self._now())
+
+
+class OllamaCloudByDaemon(Ollama):
+    """Ollama Cloud through the signed-in local daemon, without a key. Its endpoint is never ``local``."""
+
+    def wire_name(self, model: str) -> str:
+        return daemon_name(model)
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        return tuple(
+            ModelInfo(plain_name(m.name), m.size, m.context, m.capabilities, local=False)
+            for m in await super().models()
+            if not m.local
+        )
+
+
+def _usage_health(usage: Json, now: float) -> Health:
+    limits = as_object(usage.get("limits"))
+    for window in ("session", "weekly", "monthly"):
+        used = as_object(limits.get(window)).get("usage")
+        if isinstance(used, int | float) and used >= 1.0:
+            detail = f"the {window} allowance is used up"
+            return Health(ok=False, detail=detail, code="quota", until=quota_end(window, now))
+    return Health(ok=True, detail="reachable, allowance left")
+
+
+def _model_info(listed: Json) -> ModelInfo:
+    details = as_object(listed.get("details"))
+    context = details.get("context_length")
+    name = str(listed["name"])
+    return ModelInfo(
+        name=name,
+        size=listed.get("size"),
+        context=context if isinstance(context, int) else None,
+        capabilities=frozenset(listed.get("capabilities") or ()),
+        local=not (listed.get("remote_host") or listed.get("remote_model") or is_cloud_name(name)),
+    )
+
+
+def _resident(listed: Json) -> Resident:
+    expires: float | None = None
+    try:
+        expires = datetime.fromisoformat(str(listed.get("expires_at"))).timestamp()
+    except (ValueError, OverflowError):
+        expires = None  # "forever" is a date that Python cannot hold
+    return Resident(
+        name=str(listed.get("name")),
+        size=int(listed.get("size") or 0),
+        size_vram=int(listed.get("size_vram") or 0),
+        context=listed.get("context_length"),
+        expires_at=expires,
+    )

@@ -1,0 +1,162 @@
+"""Servers that speak OpenAI's HTTP: OpenAI, OpenRouter, vLLM, llama.cpp, LM Studio, and Coreto itself.
+
+The caller's body passes untouched but for the model's name; so do the answer's unknown fields.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import Any, cast
+
+import orjson
+
+from coreto.errors import CallError, CutError, FilteredError, GarbledError, InvalidOutputError
+from coreto.messages import Call, Chunk, EmbedCall, Item, Json, Whole, as_object
+from coreto.providers.base import Health, Items, ModelInfo
+from coreto.providers.http import Endpoint, Http, Reply
+from coreto.providers.openai_errors import classify, classify_in_band
+from coreto.providers.wire import parse_object
+
+
+class OpenAICompatible:
+    """One server, all its models."""
+
+    def __init__(self, endpoint: Endpoint, *, now: Callable[[], float] = time.time) -> None:
+        self._http = Http(endpoint)
+        self._now = now
+
+    def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
+        return aclosing(self._stream(call) if call.stream else self._whole(call))
+
+    async def _whole(self, call: Call) -> Items:
+        reply = await self._post("/chat/completions", call, {**call.body, "model": call.model})
+        try:
+            raw = await reply.read()
+        finally:
+            reply.close()
+        yield Whole(check_whole(parse_object(raw), self._now()), raw)
+
+    async def _stream(self, call: Call) -> Items:
+        options = {**as_object(call.body.get("stream_options")), "include_usage": True}
+        body = {**call.body, "model": call.model, "stream": True, "stream_options": options}
+        reply = await self._post("/chat/completions", call, body)
+        try:
+            finished = False
+            async for line in reply.lines():
+                data = _data_of(line)
+                if data is None:
+                    continue
+                if data == b"[DONE]":
+                    break
+                chunk = check_chunk(parse_object(data), self._now())
+                finished = finished or _finishes(chunk)
+                yield Chunk(chunk, data)
+            if not finished:
+                raise CutError("the stream ended without a finish")
+            await reply.drain()
+        finally:
+            reply.close()
+
+    async def _post(self, path: str, call: Call | EmbedCall, body: Json) -> Reply:
+        reply = await self._http.send(
+            "POST", path, label=call.label, body=orjson.dumps(body), connect=call.limits.connect
+        )
+        if reply.status != 200:
+            try:
+                raise classify(reply.status, await reply.read(), reply.headers, self._now())
+            finally:
+                reply.close()
+        return reply
+
+    async def embed(self, call: EmbedCall) -> Json:
+        reply = await self._post("/embeddings", call, {**call.body, "model": call.model})
+        try:
+            body = parse_object(await reply.read())
+        finally:
+            reply.close()
+        if body.get("error"):
+            raise classify_in_band(body["error"], self._now())
+        if not isinstance(body.get("data"), list):
+            raise GarbledError("the answer has no `data`")
+        return body
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        status, raw = await self._http.fetch("GET", "/models")
+        if status != 200:
+            raise classify(status, raw, {}, self._now())
+        listed = parse_object(raw).get("data")
+        if not isinstance(listed, list):
+            raise GarbledError("the model list has no `data`")
+        return tuple(_model_info(m) for m in cast("list[Json]", listed) if m.get("id"))
+
+    async def health(self) -> Health:
+        try:
+            models = await self.models()
+        except CallError as error:
+            return Health(ok=False, detail=error.message, code=error.code, until=error.until)
+        return Health(ok=True, detail=f"{len(models)} models")
+
+    async def close(self) -> None:
+        await self._http.close()
+
+
+def check_whole(body: Json, now: float) -> Json:
+    """``body`` if it is an answer. Raises :class:`CallError` for errors inside a 200 and for no choices."""
+    if body.get("error"):
+        raise classify_in_band(body["error"], now)
+    choices = body.get("choices")
+    if not isinstance(choices, list):
+        raise GarbledError("the answer has no `choices`")
+    if not choices:
+        raise InvalidOutputError("the answer has no choices")
+    first = cast("list[Any]", choices)[0]
+    if not isinstance(first, dict):
+        raise GarbledError("the answer's choice is not an object")
+    choice = cast("Json", first)
+    if choice.get("finish_reason") == "error":
+        raise classify_in_band(choice.get("error") or "the provider failed while answering", now)
+    if choice.get("finish_reason") == "content_filter":
+        raise FilteredError("the provider's content filter stopped the answer")
+    if not isinstance(choice.get("message"), dict):
+        raise GarbledError("the answer's choice has no message")
+    return body
+
+
+def check_chunk(body: Json, now: float) -> Json:
+    """``body`` if it is a chunk. Raises :class:`CallError` for an error sent as an event."""
+    if body.get("error"):
+        raise classify_in_band(body["error"], now)
+    choices = body.get("choices")
+    if choices is None or not isinstance(choices, list):
+        raise GarbledError("a chunk has no `choices`")
+    if choices and not isinstance(choices[0], dict):
+        raise GarbledError("a chunk's choice is not an object")
+    return body
+
+
+def _finishes(chunk: Json) -> bool:
+    choices = chunk["choices"]
+    if not choices:
+        return False
+    finish = choices[0].get("finish_reason")
+    if finish == "error":
+        raise classify_in_band(choices[0].get("error") or "the provider failed while answering", 0.0)
+    if finish == "content_filter":
+        raise FilteredError("the provider's content filter stopped the answer")
+    return finish is not None
+
+
+def _data_of(line: bytes) -> bytes | None:
+    """The payload of an SSE ``data`` line; ``None`` for comments, blank lines and other fields."""
+    if line.startswith(b"data:"):
+        return line[5:].strip()
+    if not line or line.startswith((b":", b"event:", b"id:", b"retry:", b"\r")):
+        return None
+    if line.startswith(b"{"):
+        return line  # an error body sent instead of a stream, with status 200
+    raise GarbledError("a line of the stream is not an event")
+
+
+def _model_info(listed: Json) -> ModelInfo:
+    context = listed.get("context_length") or listed.get("max_model_len")
+    return ModelInfo(name=str(listed["id"]), context=context if isinstance(context, int) else None)
