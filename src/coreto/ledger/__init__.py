@@ -1,0 +1,1 @@
+"""What calls cost and how long they take: recording, prices, reports."""

@@ -1,0 +1,77 @@
+"""The tables as the newest migration leaves them (a test compares the two)."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+METADATA = MetaData()
+
+_RowId = BigInteger().with_variant(Integer(), "sqlite")
+
+calls = Table(
+    "calls",
+    METADATA,
+    Column("call_id", Text, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("role", Text),
+    Column("task", Text),
+    Column("deployment", Text),
+    Column("outcome", Text, nullable=False),
+    Column("ms", Double),
+    Column("stream", Boolean, nullable=False),
+    Column("cached", Boolean, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("user_id", Text),
+    Column("run_id", Text),
+    # of all its attempts; NULL = one of them has no known price, or costs are not tracked
+    Column("cost_nusd", BigInteger),
+    Column("baseline_deployment", Text),
+    Column("baseline_nusd", BigInteger),
+    Index("calls_at", "at_ms"),
+    Index("calls_role_at", "role", "at_ms"),
+    Index("calls_deployment_at", "deployment", "at_ms"),
+    Index("calls_user_run", "user_id", "run_id"),
+    Index("calls_run", "run_id"),
+)
+
+attempts = Table(
+    "attempts",
+    METADATA,
+    Column("id", _RowId, primary_key=True, autoincrement=True),
+    Column("call_id", Text, ForeignKey("calls.call_id", ondelete="CASCADE"), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("role", Text),
+    Column("task", Text),
+    Column("deployment", Text, nullable=False),
+    Column("local", Boolean, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("user_id", Text),
+    Column("run_id", Text),
+    Column("stream", Boolean, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("ms", Double),
+    Column("ttft_ms", Double),
+    Column("prompt_tokens", BigInteger),
+    Column("completion_tokens", BigInteger),
+    Column("cached_tokens", BigInteger),
+    Column("tokens_estimated", Boolean, nullable=False),
+    # nano-dollars; NULL = the price is unknown, which is not 0
+    Column("cost_nusd", BigInteger),
+    # the error in short; never what was asked or answered
+    Column("detail", Text),
+    UniqueConstraint("call_id", "seq", name="attempts_call_seq"),
+    Index("attempts_at", "at_ms"),
+    Index("attempts_role_at", "role", "at_ms"),
+    Index("attempts_deployment_at", "deployment", "at_ms"),
+)

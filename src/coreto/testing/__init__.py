@@ -1,0 +1,1 @@
+"""Fakes with behaviour for every seam, shipped so that users can test their own code."""
