@@ -4,8 +4,10 @@
 seconds, sizes are bytes ("16 GB" in the file), money is US dollars.
 """
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
@@ -16,10 +18,25 @@ Seconds = Annotated[float, Field(gt=0)]
 ProviderKind = Literal["ollama", "ollama-cloud", "openai", "openrouter", "embedded"]
 
 
-class Section(BaseModel):
-    """A table of the configuration: frozen, unknown keys refused."""
+_PASSWORD = re.compile(r"(://[^/@\s:]*:)[^/@\s]+(?=@)")
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+def mask_password(text: str) -> str:
+    """The text with the password of a URL (`scheme://user:password@host`) replaced by ``****``."""
+    return _PASSWORD.sub(r"\1****", text)
+
+
+class Section(BaseModel):
+    """A table of the configuration: frozen, unknown keys refused, no secret in its repr."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            if name == "headers":
+                yield name, dict.fromkeys(self.headers, "****") if isinstance(self, ProviderSettings) else ""
+            else:
+                yield name, mask_password(value) if isinstance(value, str) else value
 
 
 class ServerSettings(Section):
