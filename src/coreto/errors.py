@@ -147,6 +147,8 @@ class CallError(CoretoError):
         self.status = status
         self.retry_after = retry_after
         self.until = until
+        #: what was tried, once the error has left the gateway
+        self.trace: Trace | None = None
         if scope is not None:
             self.scope = scope
 
@@ -333,7 +335,7 @@ class ExhaustedError(CallError):
     def __init__(self, message: str, *, causes: Sequence[CoretoError] = ()) -> None:
         super().__init__(message)
         self.causes = tuple(causes)
-        self.trace: Trace | None = None
         if causes:
-            self.http_status = causes[-1].http_status
+            statuses = {cause.http_status for cause in causes}
+            self.http_status = statuses.pop() if len(statuses) == 1 else 503
             self.__cause__ = causes[-1]

@@ -1,0 +1,1 @@
+"""Wrappers of a provider that keep a call alive: timeouts, checks, retry, breaker, fallback."""

@@ -1,0 +1,53 @@
+"""What a name asked for comes to: an ordered list of candidates, and how to try them."""
+
+from dataclasses import dataclass, field
+
+from coreto.messages import Attempt, Limits
+from coreto.providers.base import Provider
+from coreto.providers.catalog import Deployment
+from coreto.resilience.output import Expectation
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A deployment, the provider that reaches it, and the times it is given in this plan."""
+
+    deployment: Deployment
+    provider: Provider
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The candidates for a role, or the one deployment asked for by its own name.
+
+    ``retries``: how often a deployment is asked again after a passing fault; ``None``: twice where nobody
+    is left after it, else not at all, because the next candidate is quicker. ``dropped``: deployments that
+    are in the chain but cannot serve, with the reason.
+    """
+
+    name: str
+    role: str | None
+    candidates: tuple[Candidate, ...]
+    fallback: bool = True
+    retries: int | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    context: int | None = None
+    local_only: bool = False
+    expected: Expectation = Expectation()
+    dropped: tuple[tuple[str, str], ...] = ()
+    #: what the saving is measured against (SPEC R9): the first cloud deployment of the chain
+    baseline: Deployment | None = None
+
+
+@dataclass(slots=True)
+class Journal:
+    """What happened to one call so far; written by the wrappers, read for its trace."""
+
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
+    answered_by: str | None = None
+    unmapped: tuple[str, ...] = ()
+    warnings: list[str] = field(default_factory=list[str])
+    #: something was already given to the caller: no other model may answer now
+    committed: bool = False

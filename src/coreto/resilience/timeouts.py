@@ -1,0 +1,106 @@
+"""Bounds the time an attempt may wait: for its first item, and between two items."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing
+
+from coreto.clock import Clock
+from coreto.errors import CallError, StalledError, TimedOutError
+from coreto.messages import Call, Item
+from coreto.providers.base import Health, Items, ModelInfo, Provider
+
+
+class Watchdog:
+    """Cancels the current task when an awaited item does not come.
+
+    One timer serves the whole attempt: arming only notes the new due time, and a timer that fires early
+    goes back to sleep. (A timer a chunk costs 4 µs; this costs 0.2.)
+    """
+
+    __slots__ = ("_armed", "_due", "_handle", "_loop", "_task", "expired")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._due = 0.0
+        self._armed = False
+        self._handle: asyncio.TimerHandle | None = None
+        self.expired = False
+
+    def arm(self, seconds: float) -> None:
+        """Cancel the task unless :meth:`disarm` is called within ``seconds``."""
+        self._due = self._loop.time() + seconds
+        self._armed = True
+        if self._handle is None or self._handle.when() > self._due:
+            self._schedule()
+
+    def disarm(self) -> None:
+        """The item came; time does not count until the next :meth:`arm`."""
+        self._armed = False
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._armed = False
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _schedule(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle = self._loop.call_at(self._due, self._ring)
+
+    def _ring(self) -> None:
+        self._handle = None
+        if not self._armed:
+            return
+        if self._loop.time() < self._due:
+            self._schedule()
+            return
+        self._armed = False
+        self.expired = True
+        self._task.cancel()
+
+
+class Timed:
+    """A provider whose answers must come in time: ``call.limits``, and never beyond ``call.deadline``."""
+
+    def __init__(self, inner: Provider, clock: Clock) -> None:
+        self._inner = inner
+        self._clock = clock
+
+    def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
+        return aclosing(self._watched(call))
+
+    async def _watched(self, call: Call) -> Items:
+        limit = min(call.limits.attempt, call.deadline - self._clock.monotonic())
+        waiting_for: CallError = TimedOutError(f"no answer within {max(limit, 0.0):g} s")
+        watchdog = Watchdog()
+        watchdog.arm(limit)
+        try:
+            async with self._inner.open(call) as items:
+                async for item in items:
+                    watchdog.disarm()
+                    yield item
+                    left = call.deadline - self._clock.monotonic()
+                    limit = min(call.limits.stall, left)
+                    waiting_for = StalledError(f"nothing came for {max(limit, 0.0):g} s")
+                    watchdog.arm(limit)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if watchdog.expired and task is not None and task.uncancel() == 0:
+                raise waiting_for from None
+            raise
+        finally:
+            watchdog.close()
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        return await self._inner.models()
+
+    async def health(self) -> Health:
+        return await self._inner.health()
+
+    async def close(self) -> None:
+        await self._inner.close()
