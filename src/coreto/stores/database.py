@@ -1,7 +1,6 @@
 """Opens the database: a SQLite file of our own, or PostgreSQL by URL."""
 
 import contextlib
-import importlib.util
 import os
 import sqlite3
 from collections.abc import Generator
@@ -21,6 +20,16 @@ SCHEMA = "coreto"
 
 BUSY_MS = 5000
 CONNECT_SECONDS = 5
+
+# a server that vanished is noticed in seconds, not after the two hours of a system's defaults
+_POSTGRES_OPTIONS: dict[str, Any] = {
+    "application_name": "coreto",
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
 
 _FORMS = 'write "sqlite", or postgresql://USER:PASSWORD@HOST:PORT/DATABASE'
 
@@ -116,13 +125,10 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _open_postgres(url: URL) -> Database:
-    if importlib.util.find_spec("psycopg") is None:
-        raise MissingExtraError("postgres", "a PostgreSQL database")
-    options: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "application_name": "coreto"}
-    options = {key: value for key, value in options.items() if key not in url.query}
+    options = {key: value for key, value in _POSTGRES_OPTIONS.items() if key not in url.query}
     where = f"PostgreSQL {url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
     secret = str(url.password) if url.password else None
-    with translated(where, secret):
+    try:
         engine = create_engine(
             url.set(drivername="postgresql+psycopg"),
             connect_args=options,
@@ -132,6 +138,8 @@ def _open_postgres(url: URL) -> Database:
             pool_pre_ping=True,
             hide_parameters=True,
         ).execution_options(schema_translate_map={None: SCHEMA})
+    except ImportError:
+        raise MissingExtraError("postgres", "a PostgreSQL database") from None
     return _checked(Database(engine, kind="postgresql", where=where, secret=secret))
 
 

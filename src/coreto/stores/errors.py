@@ -2,15 +2,14 @@
 
 CoretoError
 └── StoreError             the database could not do it
-    ├── StoreDownError     it cannot be reached, is full or locked: the same request may work later
+    ├── StoreDownError     it cannot be reached, is full, locked or damaged: the same may work later
     └── RefusedError       it will never take these values
 """
 
 import contextlib
 from collections.abc import Generator
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from coreto.errors import CoretoError
 
@@ -50,9 +49,7 @@ def translated(where: str, secret: str | None = None) -> Generator[None, None, N
     """Turn whatever SQLAlchemy and the drivers raise into a :class:`StoreError` about ``where``."""
     try:
         yield
-    except (OperationalError, InterfaceError, InternalError, PoolTimeoutError, OSError) as error:
+    except (DataError, IntegrityError, OverflowError, UnicodeError) as error:
+        raise RefusedError(f"{where}: {one_line(error, secret)}") from None
+    except (SQLAlchemyError, OSError) as error:
         raise StoreDownError(f"{where}: {one_line(error, secret)}") from None
-    except (OverflowError, UnicodeError) as error:
-        raise RefusedError(f"{where}: {one_line(error, secret)}") from None
-    except SQLAlchemyError as error:
-        raise RefusedError(f"{where}: {one_line(error, secret)}") from None
