@@ -6,6 +6,7 @@ in a folder of its own and ends with an atomic rename, so that two at the same t
 """
 
 import asyncio
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -173,9 +174,9 @@ def is_whole(path: Path, weights: KnownWeights) -> bool:
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != weights.sha256:
                 return False
-        _vouch_for(path, weights)
-    except FileNotFoundError:
+    except OSError:
         return False
+    _vouch_for(path, weights)
     return True
 
 
@@ -192,10 +193,12 @@ def _is_vouched_for(path: Path, weights: KnownWeights, changed_ns: int) -> bool:
 
 
 def _vouch_for(path: Path, weights: KnownWeights) -> None:
+    """Leave the note, where the folder can be written."""
     note = _note_of(path)
     fresh = note.with_name(f"{note.name}.{os.getpid()}")
-    fresh.write_text(f"{weights.sha256}  {path.name}\n")
-    fresh.replace(note)
+    with contextlib.suppress(OSError):
+        fresh.write_text(f"{weights.sha256}  {path.name}\n", encoding="ascii")
+        fresh.replace(note)
 
 
 async def _pull_into(weights: KnownWeights, folder: Path, progress: Progress) -> Path:
