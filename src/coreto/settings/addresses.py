@@ -91,11 +91,9 @@ def server_url(text: str) -> str:
     except ValueError:
         valid = False
     if not valid:
-        example = (
-            f"http://{url}"
-            if url and "://" not in url and not _has_space(url)
-            else "http://127.0.0.1:8000/v1"
-        )
+        # Not echoed where it could hold a password.
+        echo = bool(url) and "://" not in url and "@" not in url and not _has_space(url)
+        example = f"http://{url}" if echo else "http://127.0.0.1:8000/v1"
         raise ValueError(f'a URL such as "{example}"')
     return url
 

@@ -8,6 +8,9 @@ from typing import Any, Literal, cast
 
 Key = tuple[str | int, ...]
 Table = dict[str, Any]
+Kind = Literal["default", "file", "dotenv", "environment", "flag"]
+# Weakest first.
+KINDS: tuple[Kind, ...] = ("default", "file", "dotenv", "environment", "flag")
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _SEGMENT = re.compile(r'\s*(?:"([^"]*)"|\'([^\']*)\'|([^."\'\s]+))\s*(\.|$)')
@@ -17,7 +20,7 @@ _SEGMENT = re.compile(r'\s*(?:"([^"]*)"|\'([^\']*)\'|([^."\'\s]+))\s*(\.|$)')
 class Source:
     """Who set a value. ``origin`` is what `config show` prints, ``where`` how an error line begins."""
 
-    kind: Literal["default", "file", "dotenv", "environment", "flag"]
+    kind: Kind
     origin: str
     where: str
 
@@ -67,11 +70,16 @@ def as_table(value: object) -> Table | None:
     return cast("Table", value) if isinstance(value, dict) else None
 
 
+def as_items(value: object) -> list[Any] | None:
+    """The value's items if it is a list or tuple."""
+    return list(cast("list[Any]", value)) if isinstance(value, list | tuple) else None
+
+
 def as_texts(value: object) -> list[str] | None:
     """The value if it is a list of text."""
-    if not isinstance(value, list | tuple):
+    items = as_items(value)
+    if items is None:
         return None
-    items = cast("list[object]", value)
     return (
         [item for item in items if isinstance(item, str)] if all(isinstance(i, str) for i in items) else None
     )
@@ -129,15 +137,22 @@ class Draft:
             node = cast("Table", node.setdefault(str(part), {}))
 
     def source(self, key: Key) -> Source:
-        """Who set the value, or the table it is in."""
+        """Who set the value (or the list it is in)."""
+        while key and isinstance(key[-1], int):
+            key = key[:-1]
+        return self.sources.get(key, DEFAULT)
+
+    def blame(self, key: Key) -> Source:
+        """Who to name when a key is wrong or missing: who set it, something in it, or its table."""
         for end in range(len(key), 0, -1):
-            if key[:end] in self.sources:
-                return self.sources[key[:end]]
+            inside = [source for known, source in self.sources.items() if known[:end] == key[:end]]
+            if inside:
+                return max(inside, key=lambda source: KINDS.index(source.kind))
         return DEFAULT
 
     def problem(self, key: Key, text: str, source: Source | None = None) -> None:
         """Note what is wrong with a key: ``FILE: KEY: text``."""
-        self.fault(f"{dotted(key)}: {text}", source or self.source(key))
+        self.fault(f"{dotted(key)}: {text}", source or self.blame(key))
 
     def fault(self, text: str, source: Source) -> None:
         """Note what is wrong: ``FILE: text``."""

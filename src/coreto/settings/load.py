@@ -18,7 +18,18 @@ from coreto.settings.addresses import is_loopback_host
 from coreto.settings.chains import resolve
 from coreto.settings.defaults import default_providers, default_roles
 from coreto.settings.dotenv import read_dotenv
-from coreto.settings.draft import DEFAULT, FLAG, Draft, Key, Source, as_table, as_texts, dotted, split_dotted
+from coreto.settings.draft import (
+    DEFAULT,
+    FLAG,
+    Draft,
+    Key,
+    Source,
+    as_items,
+    as_table,
+    as_texts,
+    dotted,
+    split_dotted,
+)
 from coreto.settings.environment import Variables, apply_variables
 from coreto.settings.model import Section, Settings
 from coreto.settings.providers import complete_providers
@@ -180,7 +191,7 @@ def _flags(draft: Draft, overrides: Mapping[str, object]) -> dict[Key, object]:
         if value is None:
             continue
         try:
-            flags[split_dotted(name)] = list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+            flags[split_dotted(name)] = as_items(value) or value
         except ValueError as error:
             draft.fault(str(error), FLAG)
     return flags
@@ -223,7 +234,7 @@ def _expand_chains(draft: Draft) -> None:
         ],
     )
     for problem in problems:
-        draft.fault(problem.text, draft.source(problem.key))
+        draft.fault(problem.text, draft.blame(problem.key))
     for name, chain in resolved.items():
         if chain:
             roles[name]["chain"] = list(chain)
@@ -253,13 +264,12 @@ def _cross_checks(draft: Draft, settings: Settings) -> None:
 
 
 def _not_yet(draft: Draft) -> Iterator[str]:
-    for key in draft.sources:
-        if draft.sources[key].kind == "default":
+    for key, source in draft.sources.items():
+        if source.kind == "default" or as_table(draft.get(*map(str, key))) is not None:
             continue
         for pattern, sentence in NOT_YET.items():
             if len(key) >= len(pattern) and all(p in ("*", k) for p, k in zip(pattern, key, strict=False)):
-                where = draft.sources[key].where
-                yield f"{where}: {dotted(key)} has no effect in this release: {sentence}"
+                yield f"{source.where}: {dotted(key)} has no effect in this release: {sentence}"
 
 
 def leaves(section: Section, prefix: Key = ()) -> Iterator[tuple[Key, Any]]:
@@ -287,6 +297,5 @@ def _digest(settings: Settings) -> str:
 def _opaque(value: Any) -> str:
     if isinstance(value, SecretStr):
         return hashlib.sha256(value.get_secret_value().encode()).hexdigest()
-    if isinstance(value, tuple):
-        return "[" + ",".join(_opaque(item) for item in value) + "]"  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    return repr(value)
+    items = as_items(value)
+    return repr(value) if items is None else "[" + ",".join(map(_opaque, items)) + "]"

@@ -47,7 +47,9 @@ class ServerSettings(Section):
     )
     port: int = Field(default=8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     api_keys: tuple[SecretStr, ...] = Field(
-        default=(), description='keys that clients must present, e.g. ["env:CORETO_API_KEY"]'
+        default=(),
+        description="keys that clients must present",
+        examples=[["env:CORETO_API_KEY"]],
     )
 
 
@@ -82,7 +84,7 @@ class ProviderSettings(Section):
 
 
 class ModelSettings(Section):
-    """What is known of one deployment (`provider/model`); overrides the catalogue."""
+    """What is known of one deployment (`provider/model`); goes before the catalogue."""
 
     memory: Bytes | None = Field(default=None, description="memory it takes when loaded")
     context: int | None = Field(default=None, ge=16, description="context window in tokens")
@@ -140,8 +142,8 @@ class RoleSettings(Section):
 class BudgetSettings(Section):
     """Spending limits."""
 
-    daily_usd: float | None = Field(default=None, ge=0, description="US dollars a day")
-    monthly_usd: float | None = Field(default=None, ge=0, description="US dollars a month")
+    daily_usd: float | None = Field(default=None, ge=0, description="US dollars a day", examples=[1.0])
+    monthly_usd: float | None = Field(default=None, ge=0, description="US dollars a month", examples=[5.0])
     when_exceeded: Literal["local", "refuse"] = Field(
         default="local", description="use local models only, or refuse"
     )
@@ -164,8 +166,12 @@ class CrewSettings(Section):
 class MediaSettings(Section):
     """Where the video crew gets pictures and voices."""
 
-    pexels_api_key: SecretStr | None = Field(default=None, description="key of pexels.com")
-    pixabay_api_key: SecretStr | None = Field(default=None, description="key of pixabay.com")
+    pexels_api_key: SecretStr | None = Field(
+        default=None, description="key of pexels.com", examples=["env:PEXELS_API_KEY"]
+    )
+    pixabay_api_key: SecretStr | None = Field(
+        default=None, description="key of pixabay.com", examples=["env:PIXABAY_API_KEY"]
+    )
     local_tts: bool = Field(default=True, description="speak with the voices on this machine")
 
 
@@ -190,10 +196,14 @@ class Settings(Section):
     track_costs: bool = Field(default=True, description="record tokens and cost of every attempt")
     track_latency: bool = Field(default=True, description="record the latency of every attempt")
     data_dir: Path | None = Field(
-        default=None, description="where Coreto keeps its data; default: the user's data folder"
+        default=None,
+        description="where Coreto keeps its data; default: the user's data folder",
+        examples=["~/coreto-data"],
     )
     models_dir: Path | None = Field(
-        default=None, description="where weights are kept; default: the user's cache folder"
+        default=None,
+        description="where weights are kept; default: the user's cache folder",
+        examples=["~/coreto-models"],
     )
     discovery: bool = Field(default=True, description="look for Ollama, local servers and keys by itself")
 

@@ -8,7 +8,8 @@ from coreto.settings.addresses import (
     server_url,
 )
 from coreto.settings.defaults import KIND_URLS
-from coreto.settings.draft import Draft, Key, Table, as_table
+from coreto.settings.draft import KINDS, Draft, Key, Table, as_table
+from coreto.settings.model import mask_password
 
 _OLLAMA = frozenset({"ollama", "ollama-cloud"})
 _ALWAYS_REMOTE = frozenset({"ollama-cloud", "openrouter"})
@@ -58,7 +59,7 @@ def _address(draft: Draft, key: Key, table: Table) -> None:
     try:
         if kind == "ollama-cloud" and is_old_ollama_cloud(text):
             draft.warnings.append(
-                f"{source.where}: {text} is the old address of Ollama Cloud; using {OLLAMA_CLOUD}"
+                f"{source.where}: {mask_password(text)} is the old address of Ollama Cloud; using {OLLAMA_CLOUD}"
             )
             text = OLLAMA_CLOUD
         url = ollama_url(text) if kind in _OLLAMA else server_url(text)
@@ -75,8 +76,7 @@ def _address_field(draft: Draft, key: Key, table: Table) -> str:
     """Which of ``host`` and ``base_url`` counts: the one from the stronger layer."""
     if "host" not in table or "base_url" not in table:
         return "host" if "host" in table else "base_url"
-    order = ("default", "file", "dotenv", "environment", "flag")
-    host, base = (order.index(draft.source((*key, name)).kind) for name in ("host", "base_url"))
+    host, base = (KINDS.index(draft.source((*key, name)).kind) for name in ("host", "base_url"))
     if host == base and table["host"] != table["base_url"]:
         draft.problem(key, "host and base_url are two names for one thing; keep one of them")
     return "host" if host >= base else "base_url"

@@ -183,22 +183,28 @@ class RoleVariable:
     """A variable that changes one entry of a role's chain (or the small roles' timeout)."""
 
     name: str
+    target: str
     meaning: str
     default: str
 
 
 ROLE_MODELS: tuple[RoleVariable, ...] = (
-    RoleVariable("OLLAMA_CLOUD_MODEL", "the brain's model in Ollama Cloud", OLLAMA_CLOUD_MODEL),
-    RoleVariable("DEFAULT_MODEL", "the brain's local model", DEFAULT_MODEL),
-    RoleVariable("EXECUTOR_MODEL", "the executor's local model", EXECUTOR_MODEL),
-    RoleVariable("EXECUTOR_UI_MODEL", "the ui role's local model", EXECUTOR_UI_MODEL),
+    RoleVariable(
+        "OLLAMA_CLOUD_MODEL", "roles.brain.chain", "the brain's model in Ollama Cloud", OLLAMA_CLOUD_MODEL
+    ),
+    RoleVariable("DEFAULT_MODEL", "roles.brain.chain", "the brain's local model", DEFAULT_MODEL),
+    RoleVariable("EXECUTOR_MODEL", "roles.executor.chain", "the executor's local model", EXECUTOR_MODEL),
+    RoleVariable("EXECUTOR_UI_MODEL", "roles.ui.chain", "the ui role's local model", EXECUTOR_UI_MODEL),
     *(
         variable
         for role, (model, local) in ROLE_VARIABLES.items()
         for variable in (
-            RoleVariable(f"{role.upper()}_MODEL", f"first model of the role {role}", model),
+            RoleVariable(
+                f"{role.upper()}_MODEL", f"roles.{role}.chain", f"first model of the role {role}", model
+            ),
             RoleVariable(
                 f"{role.upper()}_USE_LOCAL",
+                f"roles.{role}.chain",
                 f"true: ollama/{role.upper()}_MODEL, false: openrouter/{role.upper()}_MODEL",
                 str(local).lower(),
             ),
@@ -206,6 +212,7 @@ ROLE_MODELS: tuple[RoleVariable, ...] = (
     ),
     RoleVariable(
         "SLM_TIMEOUT",
+        "roles.*.timeout",
         "seconds per attempt of supervisor, script, visual, audio and editor where their first model is local",
         f"{SLM_TIMEOUT:g}",
     ),

@@ -53,9 +53,9 @@ def note_errors(draft: Draft, error: "ValidationError") -> None:
             parent = key[:-1]
             names = field_names(parent)
             inside = f" in [{dotted(parent)}]" if parent else ""
-            draft.fault(f"unknown key {key[-1]!r}{inside}{nearest(str(key[-1]), names)}", draft.source(key))
+            draft.fault(f"unknown key {key[-1]!r}{inside}{nearest(str(key[-1]), names)}", draft.blame(key))
         elif detail["type"] == "missing":
-            draft.problem(key, "is missing", draft.source(key))
+            draft.problem(key, "is missing")
         else:
             draft.problem(key, f"expected {_expected(key, detail)}{_but_not(key, detail['input'])}")
 
