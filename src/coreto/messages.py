@@ -59,6 +59,7 @@ class EmbedCall:
     label: Label = Label.INTERNAL
     limits: Limits = Limits()
     user: str | None = None
+    run: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ class Deployment:
 
     ``id`` is ``provider/model``. ``local``: it runs on this machine, so private data may go there.
     ``account`` names who is billed and whose allowance is used: deployments that share it share its
-    exhaustion. ``context`` in tokens, ``memory`` in bytes when loaded; ``None`` where unknown.
+    exhaustion. ``endpoint`` names the server that fails when it cannot be reached. ``context`` in tokens, ``memory`` in bytes when loaded; ``None`` where unknown.
     """
 
     id: str
@@ -26,6 +26,7 @@ class Deployment:
     model: str
     local: bool
     account: str
+    endpoint: str
     limits: Limits = Limits()
     context: int | None = None
     memory: int | None = None

@@ -95,7 +95,7 @@ def scope_key(deployment: Deployment, scope: Scope) -> str | None:
         case Scope.MODEL:
             return f"model:{deployment.id}"
         case Scope.ENDPOINT:
-            return f"endpoint:{deployment.provider}"
+            return f"endpoint:{deployment.endpoint}"
         case Scope.REQUEST | Scope.ROLE:
             return None
 
@@ -211,4 +211,4 @@ class HealthBook:
 
 
 def _breaker_keys(deployment: Deployment) -> tuple[str, str]:
-    return f"endpoint:{deployment.provider}", f"model:{deployment.id}"
+    return f"endpoint:{deployment.endpoint}", f"model:{deployment.id}"

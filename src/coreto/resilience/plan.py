@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from coreto.messages import Attempt, Limits
-from coreto.providers.base import Provider
+from coreto.providers.base import Embedder, Provider
 from coreto.providers.catalog import Deployment
 from coreto.resilience.output import Expectation
 
@@ -15,6 +15,7 @@ class Candidate:
     deployment: Deployment
     provider: Provider
     limits: Limits = Limits()
+    embedder: Embedder | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,78 @@
+"""Embeddings: one deployment, no fallback, because vectors of two models cannot be compared."""
+
+import asyncio
+from dataclasses import replace
+
+from coreto.errors import CallError, ExhaustedError, TimedOutError, UnsupportedError
+from coreto.gateway.settle import Settlement
+from coreto.messages import Attempt, EmbedCall, Json, Trace, Usage, usage_of
+from coreto.providers.base import Embedder
+from coreto.resilience.fallback import Ward
+from coreto.resilience.plan import Candidate, Journal, Plan
+
+
+async def embed(call: EmbedCall, plan: Plan, ward: Ward, settlement: Settlement) -> tuple[Json, Trace]:
+    """The embeddings and their trace. Raises :class:`CallError`, which carries the trace too."""
+    chosen = next((c for c in plan.candidates if c.embedder is not None), None)
+    if chosen is None or chosen.embedder is None:
+        why = "; ".join(f"{name}: {reason}" for name, reason in plan.dropped)
+        raise UnsupportedError(f"no deployment of {call.model!r} has embeddings. {why}".rstrip(". "))
+    block = ward.health.block(chosen.deployment)
+    if block is not None and not block.soft:
+        error = ExhaustedError(f"{chosen.deployment.id} is out of service: {block.reason}")
+        error.retry_after = max(block.until - ward.clock.time(), 0.0)
+        raise error
+    journal = Journal()
+    started = ward.clock.monotonic()
+    outcome, trace = "canceled", None
+    try:
+        body = await _attempt(call, chosen, chosen.embedder, ward, journal)
+        outcome = "ok"
+    except CallError as error:
+        outcome = error.code
+        trace = error.trace = settlement.trace(call, plan, journal, task="embeddings")
+        raise
+    finally:
+        trace = trace or settlement.trace(call, plan, journal, task="embeddings")
+        settlement.settle(call, plan, trace, outcome, started)
+    return body, trace
+
+
+async def _attempt(
+    call: EmbedCall, chosen: Candidate, embedder: Embedder, ward: Ward, journal: Journal
+) -> Json:
+    deployment = chosen.deployment
+    asked = replace(call, model=deployment.model, limits=chosen.limits)
+    started = ward.clock.monotonic()
+    ward.health.starting(deployment)
+    usage = Usage()
+    failure: CallError | None = None
+    try:
+        async with asyncio.timeout(chosen.limits.attempt):
+            body = await embedder.embed(asked)
+        usage = usage_of(body) or usage
+        journal.answered_by = deployment.id
+        return body
+    except TimeoutError:
+        failure = TimedOutError(f"no answer within {chosen.limits.attempt:g} s")
+        raise failure from None
+    except CallError as error:
+        failure = error
+        raise
+    finally:
+        seconds = ward.clock.monotonic() - started
+        outcome = "canceled"
+        if failure is not None:
+            outcome = failure.code
+            ward.health.failed(deployment, failure, seconds)
+        elif journal.answered_by:
+            outcome = "ok"
+            ward.health.succeeded(deployment, seconds * 1000)
+        else:
+            ward.health.abandoned(deployment)
+        detail = failure.message if failure else None
+        journal.attempts.append(
+            Attempt(
+                deployment.id, outcome, seconds * 1000, usage=usage, local=deployment.local, detail=detail
+            )
+        )
