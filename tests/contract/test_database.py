@@ -5,7 +5,11 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -173,6 +177,20 @@ def test_sqlite_file(tmp_path):
     database.close()
 
 
+def test_sqlite_opened_by_many_at_once(tmp_path):
+    """First starts at the same moment all find a database; none is told that it is locked."""
+    barrier = threading.Barrier(6)
+
+    def start(folder: Path) -> None:
+        barrier.wait(30)
+        open_database("sqlite", folder).close()
+
+    with ThreadPoolExecutor(6) as pool:
+        for attempt in range(10):
+            for started in [pool.submit(start, tmp_path / str(attempt)) for _ in range(6)]:
+                started.result(30)
+
+
 def test_sqlite_reads_during_a_write(tmp_path):
     """A report does not wait for a writer, nor see half of what it writes."""
     database = open_database("sqlite", tmp_path)
@@ -270,4 +288,37 @@ def test_damaged_rows_are_for_later(tmp_path):
         other.execute("DROP TABLE calls")
     with pytest.raises(StoreDownError):
         SqlLedgerStore(database).append([CallRecord("c", 1, "ok")])
+    database.close()
+
+
+def test_full_disk(tmp_path):
+    """A full disk refuses the whole batch for now; once there is room the same batch is taken."""
+    database = open_database("sqlite", tmp_path)
+    ensure_schema(database)
+    store = SqlLedgerStore(database)
+    batch = [CallRecord(f"c{number}", number, "ok", task="x" * 200) for number in range(2000)]
+    with database.read() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 5}")
+    with pytest.raises(StoreDownError, match="full"):
+        store.append(batch)
+    assert store.recent(1) == []
+    with database.read() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count=1000000")
+    store.append(batch)
+    assert len(store.recent(5000)) == 2000
+    database.close()
+
+
+def test_server_that_restarts(postgres_url: str, tmp_path):
+    """A connection that the server ended is replaced without an error."""
+    database = open_database(postgres_url, tmp_path)
+    ensure_schema(database)
+    store = SqlLedgerStore(database)
+    store.recent(1)
+    end_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with psycopg.connect(postgres_url, autocommit=True) as other:
+        other.execute(end_others)
+    store.append([CallRecord("after", 1, "ok")])
+    assert "after" in {call.call_id for call in store.recent(100)}
     database.close()
