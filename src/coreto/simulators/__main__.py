@@ -1,0 +1,7 @@
+"""``python -m coreto.simulators``."""
+
+import sys
+
+from coreto.simulators.command import run
+
+sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The Ollama simulator: `models` (registry), `scheduler` (pure), `engine` (its clock), `wire` (HTTP)."""

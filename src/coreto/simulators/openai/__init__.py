@@ -1,0 +1,1 @@
+"""The OpenAI-compatible simulator: `flavours` (who it imitates) and `wire` (HTTP)."""
