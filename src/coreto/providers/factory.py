@@ -6,7 +6,7 @@ from pathlib import Path
 
 from coreto.clock import Clock
 from coreto.messages import Limits
-from coreto.providers.base import Embedder, Provider
+from coreto.providers.base import Embedder, LocalEngine, Provider
 from coreto.providers.embedded import EmbeddedEngine, GgufModel
 from coreto.providers.http import Endpoint
 from coreto.providers.ollama import Ollama, OllamaCloud, OllamaCloudByDaemon
@@ -30,6 +30,7 @@ class Site:
     provider: Provider
     limits: Limits
     embedder: Embedder | None = None
+    engine: LocalEngine | None = None
     #: why it cannot be used at all, with the mend; ``None`` when it can
     unusable: str | None = None
 
@@ -53,16 +54,17 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
     unusable: str | None = None
     provider: Provider
     embedder: Embedder | None = None
+    engine: LocalEngine | None = None
     match kind:
         case "embedded":
             weights = _weights(settings.models, name, models_dir)
-            provider = EmbeddedEngine(
+            provider = engine = EmbeddedEngine(
                 weights, idle_timeout=section.idle_timeout, threads=section.threads, clock=clock
             )
             local = True
         case "ollama":
             endpoint = _endpoint(name, url, section, key, local=local)
-            provider = embedder = Ollama(endpoint, keep_alive=section.keep_alive, clock=clock)
+            provider = embedder = engine = Ollama(endpoint, keep_alive=section.keep_alive, clock=clock)
         case "ollama-cloud" if key is None:
             daemon = settings.providers.get("ollama")
             url = (daemon.base_url or daemon.host or url) if daemon else url
@@ -75,7 +77,7 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
             if key is None and not local and name in ("openai", "openrouter"):
                 unusable = f"no key: set {name.upper()}_API_KEY"
             provider = embedder = OpenAICompatible(_endpoint(name, url, section, key, local=local))
-    return Site(name, kind, local, provider, limits, embedder, unusable)
+    return Site(name, kind, local, provider, limits, embedder, engine, unusable)
 
 
 def _endpoint(name: str, url: str, section: ProviderSettings, key: str | None, *, local: bool) -> Endpoint:

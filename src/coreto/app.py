@@ -1,0 +1,210 @@
+"""The composition root: settings become a wired application.
+
+The only room that sees all the others; nobody but the CLI, the server's start and :mod:`coreto.client`
+imports it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from pathlib import Path
+
+import platformdirs
+
+from coreto.clock import Clock, SystemClock
+from coreto.events import EventBus, HealthChanged
+from coreto.gateway.gateway import Gateway
+from coreto.gateway.status import status
+from coreto.ledger.prices import PriceBook
+from coreto.ledger.pricing import Price, price_of
+from coreto.ledger.recorder import Recorder
+from coreto.messages import Json
+from coreto.owner import OwnerCard, OwnerLock
+from coreto.providers.catalog import split_id
+from coreto.providers.discovery import Found, find_servers, probe
+from coreto.providers.factory import Site, build_sites
+from coreto.providers.rules import RuleFunction, Rules, WordRule, by_words
+from coreto.providers.weights import models_dir
+from coreto.resilience.health import HealthBook
+from coreto.routing.directory import Directory, DirectoryBuilder
+from coreto.settings.load import Loaded
+from coreto.settings.model import Settings
+from coreto.stores.database import Database, open_database
+from coreto.stores.ledger import SqlLedgerStore
+from coreto.stores.migrate import ensure_schema
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks at who is there, while serving.
+REFRESH = 30.0
+
+
+def data_dir(settings: Settings) -> Path:
+    """Where this user's data is kept, made if need be, readable by this user only."""
+    path = settings.data_dir or Path(platformdirs.user_data_dir("coreto", appauthor=False))
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+class App:
+    """A running Coreto. Make one with :meth:`start`; end it with :meth:`close`."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        rules: Mapping[str, RuleFunction] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.loaded = loaded
+        self.settings = loaded.settings
+        self.clock = clock or SystemClock()
+        self.bus = EventBus()
+        self.data_dir = data_dir(self.settings)
+        self.models_dir = models_dir(self.settings.models_dir)
+        self.health = HealthBook(self.clock, self.bus.emit)
+        self.prices = PriceBook(self._look_up_price)
+        self.sites: dict[str, Site] = {}
+        self.inventory: dict[str, Found] = {}
+        self.key = secrets.token_urlsafe(24)
+        self._rules = Rules({**_rules_of(self.settings), **(rules or {})})
+        self._lock = OwnerLock(self.data_dir)
+        self._background: set[asyncio.Task[None]] = set()
+        self._found_sites: dict[str, Site] = {}
+        self.gateway = Gateway(
+            Directory({}, {}),
+            self.health,
+            self.prices,
+            self.bus,
+            self.clock,
+            request_timeout=self.settings.request_timeout,
+        )
+
+    async def start(self) -> None:
+        """Open the ledger, look who is there, take up calls. Raises :class:`CoretoError`."""
+        self.bus.subscribe(HealthChanged, _log_health)
+        self._lock.acquire(OwnerCard(os.getpid(), self.loaded.digest))
+        self.database, _ = await asyncio.gather(asyncio.to_thread(self._open_database), self.refresh())
+        self.ledger = SqlLedgerStore(self.database)
+        self.recorder = Recorder(
+            self.ledger,
+            self.clock,
+            track_costs=self.settings.track_costs,
+            track_latency=self.settings.track_latency,
+        )
+        self.recorder.attach(self.bus)
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether this process owns the data directory. One that does not works beside the owner."""
+        return self._lock.held
+
+    def announce(self, url: str) -> None:
+        """Tell other processes of this user where the server listens."""
+        if self._lock.held:
+            self._lock.announce(OwnerCard(os.getpid(), self.loaded.digest, url, self.key))
+
+    async def refresh(self, *, everything: bool = False) -> None:
+        """Look who is there and rebuild the directory. ``everything``: also ask the cloud."""
+        if not self.sites:
+            self.sites = build_sites(self.settings, self.models_dir, self.clock)
+        if self.settings.discovery:
+            taken = [s.base_url or s.host or "" for s in self.settings.providers.values()]
+            for site in await find_servers(taken):
+                self._found_sites.setdefault(site.name, site)
+        sites = {**self._found_sites, **self.sites}
+        asked = [s for s in sites.values() if s.local or (everything and not self.settings.offline)]
+        self.inventory.update(await probe(asked))
+        builder = DirectoryBuilder(
+            self.settings,
+            sites,
+            self.inventory,
+            rules=self._rules,
+            explicit_roles=self.loaded.explicit_roles,
+            clock=self.clock,
+        )
+        self.gateway.directory = builder.build()
+
+    async def reload_weights(self) -> None:
+        """Take notice of weights that were pulled since the start."""
+        fresh = build_sites(self.settings, self.models_dir, self.clock)
+        for name, site in self.sites.items():
+            if site.kind == "embedded":
+                await site.provider.close()
+                self.sites[name] = fresh[name]
+        await self.refresh()
+
+    def keep_fresh(self) -> None:
+        """Look who is there every half minute, the cloud included, until :meth:`close`."""
+        self._spawn(self._refresh_forever())
+
+    async def _refresh_forever(self) -> None:
+        while True:
+            await self.refresh(everything=True)
+            await self.clock.sleep(REFRESH)
+
+    async def status(self) -> Json:
+        """The keys of SPEC R13 and R11, and the state of every deployment."""
+        return await status(self.settings, self.gateway.directory, self.health, self.inventory, self.sites)
+
+    async def close(self) -> None:
+        """End everything that was started. Idempotent."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        self._background.clear()
+        for site in (*self.sites.values(), *self._found_sites.values()):
+            await site.provider.close()
+        self.sites, self._found_sites = {}, {}
+        if hasattr(self, "recorder"):
+            await self.recorder.close()
+        if hasattr(self, "database"):
+            self.database.close()
+        self._lock.release()
+
+    def _open_database(self) -> Database:
+        database = open_database(self.settings.database.url, self.data_dir)
+        ensure_schema(database)
+        return database
+
+    def _look_up_price(self, deployment: str) -> Price | None:
+        provider, model = split_id(deployment)
+        known = self.settings.models.get(deployment)
+        site = self.sites.get(provider)
+        kind = site.kind if site and site.kind != "openai" else provider
+        return price_of(
+            kind, model, known.input_price if known else None, known.output_price if known else None
+        )
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    loaded: Loaded, rules: Mapping[str, RuleFunction] | None = None
+) -> AsyncGenerator[App, None]:
+    """An :class:`App` for the length of a block."""
+    app = App(loaded, rules=rules)
+    try:
+        await app.start()
+        yield app
+    finally:
+        await app.close()
+
+
+def _rules_of(settings: Settings) -> dict[str, RuleFunction]:
+    return {
+        name: by_words([WordRule(rule.contains, rule.answer) for rule in role.rules])
+        for name, role in settings.roles.items()
+        if role.rules
+    }
+
+
+def _log_health(event: HealthChanged) -> None:
+    log.warning("%s is %s: %s", event.key, event.state, event.reason)

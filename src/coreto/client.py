@@ -1,0 +1,215 @@
+"""The Python API: ``async with Coreto() as c: answer = await c.chat("…", role="brain")``."""
+
+import secrets
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+
+from coreto.app import App
+from coreto.errors import CallError, InvalidOutputError
+from coreto.labels import Label
+from coreto.messages import (
+    Accumulator,
+    Call,
+    Chunk,
+    EmbedCall,
+    Json,
+    Trace,
+    Usage,
+    Whole,
+    as_objects,
+    message_of,
+    text_of,
+    usage_of,
+)
+from coreto.providers.rules import RuleFunction
+from coreto.settings.load import Loaded, load
+
+T = TypeVar("T", bound=BaseModel)
+Prompt = str | Sequence[Mapping[str, Any]]
+"""A user's message, or the messages of a conversation in OpenAI's form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete answer. ``body`` is the OpenAI response as it came; ``trace`` says who answered, what was
+    tried and what it cost."""
+
+    text: str
+    body: Json
+    trace: Trace
+
+    @property
+    def deployment(self) -> str | None:
+        return self.trace.deployment
+
+    @property
+    def tool_calls(self) -> list[Json]:
+        return as_objects(message_of(self.body).get("tool_calls"))
+
+    @property
+    def usage(self) -> Usage:
+        return usage_of(self.body) or Usage()
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Dollars, all attempts together; ``None`` when a price is not known."""
+        nusd = self.trace.cost_nusd
+        return None if nusd is None else nusd / 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed(Generic[T]):
+    """An answer of the form asked for."""
+
+    value: T
+    answer: Answer
+
+
+class Stream:
+    """A streamed answer: iterate it for pieces of text; :attr:`answer` is there at the end."""
+
+    def __init__(self, chunks: AsyncGenerator[Chunk | Trace, None]) -> None:
+        self._chunks = chunks
+        self._heard = Accumulator()
+        self.answer: Answer | None = None
+
+    async def __aiter__(self) -> AsyncGenerator[str, None]:
+        async for item in self._chunks:
+            if isinstance(item, Trace):
+                usage = self._heard.usage or Usage()
+                message = {"role": "assistant", "content": self._heard.text}
+                choice = {"index": 0, "message": message, "finish_reason": self._heard.finish}
+                counts = {"prompt_tokens": usage.prompt, "completion_tokens": usage.completion}
+                self.answer = Answer(self._heard.text, {"choices": [choice], "usage": counts}, item)
+                return
+            before = len(self._heard.parts)
+            self._heard.add(item.body)
+            for piece in self._heard.parts[before:]:
+                yield piece
+
+
+class Coreto:
+    """Local and cloud models as one.
+
+    Settings come from ``coreto.toml``, ``.env`` and the environment as for the command line; ``config``
+    names another file and ``settings`` overrides single keys (``{"offline": True}``). ``rules`` are the
+    last resort of a role: a function of the request that needs no model.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: str | Path | None = None,
+        settings: Mapping[str, object] | None = None,
+        rules: Mapping[str, RuleFunction] | None = None,
+    ) -> None:
+        """Raises :class:`~coreto.errors.ConfigError`."""
+        self.loaded: Loaded = load(config=Path(config) if config else None, overrides=settings)
+        self.app = App(self.loaded, rules=rules)
+
+    async def __aenter__(self) -> "Coreto":
+        try:
+            await self.app.start()
+        except BaseException:
+            await self.app.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.app.close()
+
+    async def chat(
+        self,
+        prompt: Prompt,
+        *,
+        role: str | None = None,
+        model: str | None = None,
+        private: bool = False,
+        **options: Any,
+    ) -> Answer:
+        """Ask a role, a deployment (``model``) or, with neither, ``auto``.
+
+        ``options`` are fields of an OpenAI chat request (``temperature``, ``max_tokens``, ``tools``, …).
+        ``private`` keeps the call on this machine. Raises :class:`~coreto.errors.CoretoError`.
+        """
+        call = _call(prompt, role or model, private=private, stream=False, options=options)
+        body: Json = {}
+        async with self.app.gateway.open(call) as items:
+            async for item in items:
+                if isinstance(item, Whole):
+                    body = item.body
+                elif isinstance(item, Trace):
+                    return Answer(text_of(body), body, item)
+        raise CallError("the gateway ended without a trace")
+
+    async def parse(
+        self,
+        prompt: Prompt,
+        schema: type[T],
+        *,
+        role: str | None = None,
+        model: str | None = None,
+        private: bool = False,
+        **options: Any,
+    ) -> Parsed[T]:
+        """Like :meth:`chat`, for an answer that is a ``schema``: servers that can are constrained to it, and an
+        answer that does not validate counts as a failure, so the next candidate is asked."""
+        form = {"name": schema.__name__, "schema": schema.model_json_schema()}
+        options = {**options, "response_format": {"type": "json_schema", "json_schema": form}}
+        answer = await self.chat(prompt, role=role, model=model, private=private, **options)
+        try:
+            return Parsed(schema.model_validate_json(answer.text), answer)
+        except ValidationError as error:
+            raise InvalidOutputError(f"not a {schema.__name__}: {error.errors()[0]['msg']}") from error
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        prompt: Prompt,
+        *,
+        role: str | None = None,
+        model: str | None = None,
+        private: bool = False,
+        **options: Any,
+    ) -> AsyncGenerator[Stream, None]:
+        """Like :meth:`chat`, piece by piece: ``async with c.stream("…") as s: async for text in s: …``."""
+        call = _call(prompt, role or model, private=private, stream=True, options=options)
+        async with self.app.gateway.open(call) as items:
+            yield Stream(cast("AsyncGenerator[Chunk | Trace, None]", items))
+
+    async def embed(
+        self, texts: str | Sequence[str], *, model: str, private: bool = False
+    ) -> list[list[float]]:
+        """One vector for each text, by the deployment or role ``model``."""
+        label = Label.PRIVATE if private else Label.INTERNAL
+        body: Json = {"model": model, "input": texts if isinstance(texts, str) else list(texts)}
+        answer, _ = await self.app.gateway.embed(EmbedCall(_call_id(), body, model, label))
+        return [row["embedding"] for row in as_objects(answer.get("data"))]
+
+    async def models(self) -> list[str]:
+        """Every name that can be asked for: roles, ``auto`` and deployments."""
+        directory = self.app.gateway.directory
+        return [*directory.plans, *directory.deployments]
+
+    async def status(self) -> Json:
+        """The keys of ``GET /api/status``."""
+        return await self.app.status()
+
+
+def _call(prompt: Prompt, name: str | None, *, private: bool, stream: bool, options: Json) -> Call:
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(m) for m in prompt]
+    body: Json = {"model": name or "auto", "messages": messages, **options}
+    if stream:
+        body["stream"] = True
+        body.setdefault("stream_options", {"include_usage": True})
+    label = Label.PRIVATE if private else Label.INTERNAL
+    return Call(_call_id(), body, name or "auto", stream=stream, label=label)
+
+
+def _call_id() -> str:
+    return secrets.token_hex(12)

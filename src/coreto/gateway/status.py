@@ -1,0 +1,146 @@
+"""How everything is, for people and dashboards (SPEC R13, R11)."""
+
+from collections.abc import Mapping
+
+from coreto.errors import CallError
+from coreto.messages import Json
+from coreto.providers.base import Resident
+from coreto.providers.catalog import Deployment, split_id
+from coreto.providers.discovery import Inventory
+from coreto.providers.factory import Site
+from coreto.resilience.health import HealthBook, Record
+from coreto.routing.directory import Directory
+from coreto.settings.model import Settings
+
+GIB = 2**30
+
+
+async def status(
+    settings: Settings,
+    directory: Directory,
+    health: HealthBook,
+    inventory: Inventory,
+    sites: Mapping[str, Site],
+) -> Json:
+    """The keys of R13 and R11. What is not known yet is ``None``, never 0."""
+    deployments = [_deployment(d, health) for d in directory.deployments.values()]
+    up = {d["id"] for d in deployments if d["available"] and _site_up(d["id"], inventory)}
+    resident = await _resident(sites, inventory)
+    latest = _latest(health)
+    return {
+        "cloud_available": any(d["id"] in up for d in deployments if not d["local"]),
+        "local_available": any(d["id"] in up for d in deployments if d["local"]),
+        "fallback_enabled": settings.fallback_enabled,
+        "offline": settings.offline,
+        "current_model": latest,
+        "current_role": _role_of(latest, directory),
+        "vram_used_gb": _used(resident),
+        "vram_total_gb": _total(settings),
+        "brain_loaded": _loaded("brain", directory, resident),
+        "executor_loaded": _loaded("executor", directory, resident),
+        "providers": [_provider(name, site, inventory) for name, site in sites.items()],
+        "deployments": deployments,
+        "cooling": [
+            {"key": key, "until": cool.until, "code": cool.code, "reason": cool.reason}
+            for key, cool in health.cooling().items()
+        ],
+        "roles": {
+            name: {
+                "chain": [c.deployment.id for c in plan.candidates],
+                "dropped": [{"deployment": d, "reason": why} for d, why in plan.dropped],
+            }
+            for name, plan in directory.plans.items()
+        },
+        "warnings": list(directory.warnings),
+    }
+
+
+def _deployment(deployment: Deployment, health: HealthBook) -> Json:
+    block = health.block(deployment)
+    record = health.records.get(deployment.id, Record())
+    recent = sorted(record.recent_ms)
+    return {
+        "id": deployment.id,
+        "local": deployment.local,
+        "context": deployment.context,
+        "available": block is None,
+        "breaker": health.breaker_state(deployment),
+        "blocked": None
+        if block is None
+        else {"code": block.code, "reason": block.reason, "until": block.until},
+        "calls": record.calls,
+        "failures": record.failures,
+        "last_error": record.last_error,
+        "last_error_code": record.last_code,
+        "last_error_at": record.last_error_at,
+        "latency_ms": {"p50": _percentile(recent, 0.5), "p95": _percentile(recent, 0.95)} if recent else None,
+    }
+
+
+def _percentile(ordered: list[float], share: float) -> float:
+    return round(ordered[min(int(share * len(ordered)), len(ordered) - 1)], 2)
+
+
+def _site_up(deployment: str, inventory: Inventory) -> bool:
+    found = inventory.get(split_id(deployment)[0])
+    return found is None or found.health.ok
+
+
+def _provider(name: str, site: Site, inventory: Inventory) -> Json:
+    found = inventory.get(name)
+    return {
+        "name": name,
+        "kind": site.kind,
+        "local": site.local,
+        "up": False if site.unusable else None if found is None else found.health.ok,
+        "detail": site.unusable or (found.health.detail if found else "not asked yet"),
+        "code": found.health.code if found else None,
+        "until": found.health.until if found else None,
+        "models": len(found.models) if found else None,
+    }
+
+
+async def _resident(sites: Mapping[str, Site], inventory: Inventory) -> dict[str, Resident] | None:
+    """Deployment id → what is in memory now; ``None`` when no engine could be asked."""
+    out: dict[str, Resident] = {}
+    asked = False
+    for name, site in sites.items():
+        found = inventory.get(name)
+        if site.engine is None or found is None or not found.health.ok:
+            continue
+        try:
+            out.update({f"{name}/{r.name}": r for r in await site.engine.resident()})
+        except CallError:
+            continue  # it went down since the last look; the next one says so
+        asked = True
+    return out if asked else None
+
+
+def _used(resident: Mapping[str, Resident] | None) -> float | None:
+    return None if resident is None else round(sum(r.size_vram for r in resident.values()) / GIB, 3)
+
+
+def _total(settings: Settings) -> float | None:
+    budgets = [p.memory_budget for p in settings.providers.values() if p.memory_budget]
+    return round(sum(budgets) / GIB, 3) if budgets else None
+
+
+def _loaded(role: str, directory: Directory, resident: Mapping[str, Resident] | None) -> bool | None:
+    plan = directory.plans.get(role)
+    if plan is None or resident is None:
+        return None
+    return any(c.deployment.id in resident for c in plan.candidates if c.deployment.local)
+
+
+def _latest(health: HealthBook) -> str | None:
+    answered = [(r.last_ok_at, name) for name, r in health.records.items() if r.last_ok_at]
+    return max(answered)[1] if answered else None
+
+
+def _role_of(deployment: str | None, directory: Directory) -> str | None:
+    if deployment is None:
+        return None
+    firsts = {
+        p.candidates[0].deployment.id: n for n, p in directory.plans.items() if p.candidates and p.role == n
+    }
+    return firsts.get(deployment)
