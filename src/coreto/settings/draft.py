@@ -58,6 +58,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
     known = sorted(set(names))
     lower = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
+    close = close or [candidate for candidate in lower if len(name) > 2 and name.lower() in candidate][:1]
     if close:
         return f"; did you mean {lower[close[0]]!r}?"
     if 0 < len(known) <= 8:

@@ -28,6 +28,7 @@ from coreto.settings.draft import (
     as_table,
     as_texts,
     dotted,
+    nearest,
     split_dotted,
 )
 from coreto.settings.environment import Variables, apply_variables
@@ -151,6 +152,7 @@ def _assemble(
     resolve_secrets(draft, variables)
     _place_paths(draft, here, file)
     complete_providers(draft)
+    _check_models(draft)
     _expand_chains(draft)
     settings = _validated(draft)
     if settings is not None:
@@ -215,6 +217,19 @@ def _place_paths(draft: Draft, cwd: Path, file: Path | None) -> None:
             source = draft.source(key)
             base = file.parent if file is not None and source.kind == "file" else cwd
             draft.set(key, str((base / Path(value).expanduser()).absolute()), source)
+
+
+def _check_models(draft: Draft) -> None:
+    """The names of models are deployments of known providers."""
+    providers = as_table(draft.get("providers")) or {}
+    for name in as_table(draft.get("models")) or {}:
+        provider, slash, model = name.partition("/")
+        key: Key = ("models", name)
+        if not slash or not model:
+            draft.problem(key, "expected the name of a deployment, provider/model")
+        elif provider not in providers:
+            hint = nearest(provider, providers)
+            draft.fault(f"unknown provider {provider!r} in {dotted(key)}{hint}", draft.blame(key))
 
 
 def _expand_chains(draft: Draft) -> None:

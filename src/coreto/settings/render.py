@@ -330,3 +330,15 @@ lists what is wrong with it, `coreto config show` prints what is in force and wh
 - `X_MODEL` and `X_USE_LOCAL` replace the first entry of the role's chain; either alone takes the other's
   default. `OLLAMA_CLOUD_MODEL` and `DEFAULT_MODEL` replace the brain's first cloud and first local entry.
 """
+
+
+def write_files(root: Path) -> None:
+    """Write the files that are made from the schema into a checkout of the repository."""
+    reference = root / "docs" / "reference"
+    reference.mkdir(parents=True, exist_ok=True)
+    (reference / "configuration.md").write_text(reference_markdown(), encoding="utf-8")
+    (root / ".env.example").write_text(env_example(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_files(Path.cwd())

@@ -1,5 +1,6 @@
 """Validation errors in one line each: what was expected, and the nearest valid name."""
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
@@ -34,6 +35,7 @@ _BOUNDS = {
 }
 _SECRET = frozenset({"api_key", "api_keys", "headers", "pexels_api_key", "pixabay_api_key", "url", "backend"})
 _SHOWN = 40
+_QUOTED = re.compile(r"'([^']*)'")
 
 
 def is_secret(key: Key) -> bool:
@@ -44,9 +46,11 @@ def is_secret(key: Key) -> bool:
 def note_errors(draft: Draft, error: "ValidationError") -> None:
     """Note every error of the schema in the draft, one per key."""
     seen: set[Key] = set()
-    for detail in error.errors(include_url=False):
-        key = _schema_key(detail["loc"])
-        if key in seen:
+    details = [(_schema_key(detail["loc"]), detail) for detail in error.errors(include_url=False)]
+    for key, detail in details:
+        # A list of which an entry is wrong counts as too short as well.
+        echo = detail["type"] == "too_short" and any(k[: len(key)] == key != k for k, _ in details)
+        if key in seen or echo:
             continue
         seen.add(key)
         if detail["type"] == "extra_forbidden":
@@ -57,7 +61,9 @@ def note_errors(draft: Draft, error: "ValidationError") -> None:
         elif detail["type"] == "missing":
             draft.problem(key, "is missing")
         else:
-            draft.problem(key, f"expected {_expected(key, detail)}{_but_not(key, detail['input'])}")
+            draft.problem(
+                key, f"expected {_expected(key, detail)}{_but_not(key, detail['input'])}{_choice(detail)}"
+            )
 
 
 def field_names(key: Key) -> tuple[str, ...]:
@@ -78,6 +84,14 @@ def _expected(key: Key, detail: "ErrorDetails") -> str:
     if kind == "value_error":
         return str(context["error"])
     return _EXPECTED.get(kind, detail["msg"])
+
+
+def _choice(detail: "ErrorDetails") -> str:
+    """The nearest of the words that are allowed."""
+    if detail["type"] != "literal_error":
+        return ""
+    hint = nearest(str(detail["input"]), _QUOTED.findall(str(detail.get("ctx", {})["expected"])))
+    return hint if "did you mean" in hint else ""
 
 
 def _but_not(key: Key, value: object) -> str:
