@@ -5,11 +5,11 @@ imports it.
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import secrets
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import platformdirs
@@ -21,7 +21,7 @@ from coreto.gateway.status import status
 from coreto.ledger.prices import PriceBook
 from coreto.ledger.pricing import Price, price_of
 from coreto.ledger.recorder import Recorder
-from coreto.messages import Json
+from coreto.messages import Call, EmbedCall, Item, Json, Trace
 from coreto.owner import OwnerCard, OwnerLock
 from coreto.providers.catalog import split_id
 from coreto.providers.discovery import Found, find_servers, probe
@@ -146,6 +146,19 @@ class App:
             await self.refresh(everything=True)
             await self.clock.sleep(REFRESH)
 
+    def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
+        """Answer a call; the last item is its trace."""
+        return self.gateway.open(call)
+
+    async def embed(self, call: EmbedCall) -> tuple[Json, Trace]:
+        """Embeddings and their trace."""
+        return await self.gateway.embed(call)
+
+    async def names(self) -> list[str]:
+        """Every name that can be asked for: roles, ``auto``, deployments."""
+        directory = self.gateway.directory
+        return [*directory.plans, *directory.deployments]
+
     async def status(self) -> Json:
         """The keys of SPEC R13 and R11, and the state of every deployment."""
         return await status(self.settings, self.gateway.directory, self.health, self.inventory, self.sites)
@@ -185,7 +198,7 @@ class App:
         task.add_done_callback(self._background.discard)
 
 
-@contextlib.asynccontextmanager
+@asynccontextmanager
 async def running(
     loaded: Loaded, rules: Mapping[str, RuleFunction] | None = None
 ) -> AsyncGenerator[App, None]:

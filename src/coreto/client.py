@@ -5,18 +5,20 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
 from coreto.app import App
 from coreto.errors import CallError, InvalidOutputError
+from coreto.gateway.remote import RemoteGateway
 from coreto.labels import Label
 from coreto.messages import (
     Accumulator,
     Call,
     Chunk,
     EmbedCall,
+    Item,
     Json,
     Trace,
     Usage,
@@ -26,6 +28,7 @@ from coreto.messages import (
     text_of,
     usage_of,
 )
+from coreto.owner import find_owner
 from coreto.providers.rules import RuleFunction
 from coreto.settings.load import Loaded, load
 
@@ -93,6 +96,20 @@ class Stream:
                 yield piece
 
 
+class Backend(Protocol):
+    """What :class:`Coreto` needs of a gateway, here or in another process."""
+
+    def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]: ...
+
+    async def embed(self, call: EmbedCall) -> tuple[Json, Trace]: ...
+
+    async def names(self) -> list[str]: ...
+
+    async def status(self) -> Json: ...
+
+    async def close(self) -> None: ...
+
+
 class Coreto:
     """Local and cloud models as one.
 
@@ -110,18 +127,44 @@ class Coreto:
     ) -> None:
         """Raises :class:`~coreto.errors.ConfigError`."""
         self.loaded: Loaded = load(config=Path(config) if config else None, overrides=settings)
-        self.app = App(self.loaded, rules=rules)
+        self._rules = rules
+        self._backend: Backend | None = None
 
-    async def __aenter__(self) -> "Coreto":
-        try:
-            await self.app.start()
-        except BaseException:
-            await self.app.close()
-            raise
+    @property
+    def backend(self) -> "Backend":
+        """What answers: a gateway of this process, or the data directory's owner."""
+        if self._backend is None:
+            raise CoretoError("Coreto is not running: use it as `async with Coreto() as c:`")
+        return self._backend
+
+    async def __aenter__(self) -> Self:
+        self._backend = await self._owner() or await self._own()
         return self
 
+    async def _owner(self) -> RemoteGateway | None:
+        """The live owner's gateway, if its settings are the same. Rules are functions of this process."""
+        owner = find_owner(data_dir(self.loaded.settings))
+        if owner is None or owner.url is None or owner.digest != self.loaded.digest or self._rules:
+            return None
+        remote = RemoteGateway(owner)
+        if await remote.alive():
+            return remote
+        await remote.close()
+        return None
+
+    async def _own(self) -> App:
+        app = App(self.loaded, rules=self._rules)
+        try:
+            await app.start()
+        except BaseException:
+            await app.close()
+            raise
+        return app
+
     async def __aexit__(self, *_: object) -> None:
-        await self.app.close()
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            await backend.close()
 
     async def chat(
         self,
@@ -139,7 +182,7 @@ class Coreto:
         """
         call = _call(prompt, role or model, private=private, stream=False, options=options)
         body: Json = {}
-        async with self.app.gateway.open(call) as items:
+        async with self.backend.open(call) as items:
             async for item in items:
                 if isinstance(item, Whole):
                     body = item.body
@@ -179,7 +222,7 @@ class Coreto:
     ) -> AsyncGenerator[Stream, None]:
         """Like :meth:`chat`, piece by piece: ``async with c.stream("…") as s: async for text in s: …``."""
         call = _call(prompt, role or model, private=private, stream=True, options=options)
-        async with self.app.gateway.open(call) as items:
+        async with self.backend.open(call) as items:
             yield Stream(cast("AsyncGenerator[Chunk | Trace, None]", items))
 
     async def embed(
@@ -188,17 +231,16 @@ class Coreto:
         """One vector for each text, by the deployment or role ``model``."""
         label = Label.PRIVATE if private else Label.INTERNAL
         body: Json = {"model": model, "input": texts if isinstance(texts, str) else list(texts)}
-        answer, _ = await self.app.gateway.embed(EmbedCall(_call_id(), body, model, label))
+        answer, _ = await self.backend.embed(EmbedCall(_call_id(), body, model, label))
         return [row["embedding"] for row in as_objects(answer.get("data"))]
 
     async def models(self) -> list[str]:
         """Every name that can be asked for: roles, ``auto`` and deployments."""
-        directory = self.app.gateway.directory
-        return [*directory.plans, *directory.deployments]
+        return await self.backend.names()
 
     async def status(self) -> Json:
         """The keys of ``GET /api/status``."""
-        return await self.app.status()
+        return await self.backend.status()
 
 
 def _call(prompt: Prompt, name: str | None, *, private: bool, stream: bool, options: Json) -> Call:

@@ -104,6 +104,13 @@ class UnknownModelError(CoretoError):
         self.name = name
         self.nearest = tuple(nearest)
 
+    @classmethod
+    def relayed(cls, message: str) -> "UnknownModelError":
+        """The error as another Coreto has already put it into words."""
+        error = cls("")
+        error.args = (message,)
+        return error
+
 
 class InvalidRequestError(CoretoError):
     """The request cannot be used."""

@@ -121,7 +121,28 @@ class Attempt:
             out["scope"] = self.scope
         if self.until is not None:
             out["until"] = self.until
+        if not self.local:
+            out["local"] = False
+            out["cost_usd"] = None if self.cost_nusd is None else self.cost_nusd / NANO
         return out
+
+    @classmethod
+    def from_json(cls, shown: Mapping[str, Any]) -> "Attempt":
+        """The attempt that :meth:`as_json` showed, as far as it shows it."""
+        tokens = as_object(shown.get("tokens"))
+        cost = shown.get("cost_usd", 0)
+        return cls(
+            deployment=str(shown.get("deployment")),
+            outcome=str(shown.get("outcome")),
+            ms=float(shown.get("ms") or 0.0),
+            ttft_ms=shown.get("ttft_ms"),
+            usage=Usage(int(tokens.get("prompt") or 0), int(tokens.get("completion") or 0)),
+            cost_nusd=None if cost is None else round(cost * NANO),
+            local=shown.get("local") is not False,
+            detail=shown.get("detail"),
+            scope=shown.get("scope"),
+            until=shown.get("until"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +191,24 @@ class Trace:
         if self.dropped:
             out["dropped"] = [{"deployment": name, "reason": why} for name, why in self.dropped]
         return out
+
+    @classmethod
+    def from_json(cls, shown: Mapping[str, Any]) -> "Trace":
+        """The trace that :meth:`as_json` showed."""
+        return cls(
+            call_id=str(shown.get("id")),
+            deployment=shown.get("deployment"),
+            role=shown.get("role"),
+            label=Label.parse(str(shown.get("label") or Label.INTERNAL)),
+            attempts=tuple(Attempt.from_json(a) for a in as_objects(shown.get("attempts"))),
+            task=shown.get("task"),
+            cached=bool(shown.get("cached")),
+            unmapped=tuple(shown.get("unmapped") or ()),
+            warnings=tuple(shown.get("warnings") or ()),
+            dropped=tuple(
+                (str(d.get("deployment")), str(d.get("reason"))) for d in as_objects(shown.get("dropped"))
+            ),
+        )
 
 
 Item = Whole | Chunk | Trace

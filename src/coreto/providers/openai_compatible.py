@@ -4,13 +4,13 @@ The caller's body passes untouched but for the model's name; so do the answer's 
 """
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, cast
 
 import orjson
 
-from coreto.errors import CallError, CutError, FilteredError, GarbledError, InvalidOutputError
+from coreto.errors import CallError, CoretoError, CutError, FilteredError, GarbledError, InvalidOutputError
 from coreto.messages import Call, Chunk, EmbedCall, Item, Json, Whole, as_object
 from coreto.providers.base import Health, Items, ModelInfo
 from coreto.providers.http import Endpoint, Http, Reply
@@ -21,8 +21,16 @@ from coreto.providers.wire import parse_object
 class OpenAICompatible:
     """One server, all its models."""
 
-    def __init__(self, endpoint: Endpoint, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        classify: Callable[[int, bytes, Mapping[str, str], float], CoretoError] = classify,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """``classify`` makes an error of a response that is not 200 (status, body, headers, epoch seconds)."""
         self._http = Http(endpoint)
+        self._classify = classify
         self._now = now
 
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
@@ -63,7 +71,7 @@ class OpenAICompatible:
         )
         if reply.status != 200:
             try:
-                raise classify(reply.status, await reply.read(), reply.headers, self._now())
+                raise self._classify(reply.status, await reply.read(), reply.headers, self._now())
             finally:
                 reply.close()
         return reply
@@ -83,7 +91,7 @@ class OpenAICompatible:
     async def models(self) -> tuple[ModelInfo, ...]:
         status, raw = await self._http.fetch("GET", "/models")
         if status != 200:
-            raise classify(status, raw, {}, self._now())
+            raise self._classify(status, raw, {}, self._now())
         listed = parse_object(raw).get("data")
         if not isinstance(listed, list):
             raise GarbledError("the model list has no `data`")
