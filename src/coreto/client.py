@@ -1,16 +1,16 @@
 """The Python API: ``async with Coreto() as c: answer = await c.chat("…", role="brain")``."""
 
 import secrets
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
-from coreto.app import App
-from coreto.errors import CallError, InvalidOutputError
+from coreto.app import App, data_dir
+from coreto.errors import CallError, CoretoError, InvalidOutputError
 from coreto.gateway.remote import RemoteGateway
 from coreto.labels import Label
 from coreto.messages import (

@@ -8,7 +8,7 @@ import orjson
 
 from coreto.errors import CoretoError, ExhaustedError, GarbledError, InvalidRequestError, UnknownModelError
 from coreto.labels import Label
-from coreto.messages import Call, EmbedCall, Item, Json, Trace, as_object
+from coreto.messages import Call, EmbedCall, Item, Json, Trace, Whole, as_object
 from coreto.owner import OwnerCard
 from coreto.providers.base import Items
 from coreto.providers.http import Endpoint, Http
@@ -39,7 +39,7 @@ class RemoteGateway:
                 shown = as_object(item.body.get("coreto"))
                 if shown:
                     trace = Trace.from_json(shown)
-                if not shown or "message" in as_object((item.body.get("choices") or [{}])[0]):
+                if not shown or isinstance(item, Whole):
                     yield item
         if trace is None:
             raise GarbledError("the owner's answer has no trace")

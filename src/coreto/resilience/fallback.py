@@ -16,7 +16,7 @@ from coreto.errors import (
     RejectedError,
     TimedOutError,
 )
-from coreto.messages import Accumulator, Attempt, Call, Chunk, Item, Json, Usage, Whole, usage_of
+from coreto.messages import Accumulator, Attempt, Call, Chunk, Item, Json, Usage, Whole, estimate_tokens, prompt_text, usage_of
 from coreto.providers.base import Items
 from coreto.resilience.health import Block, HealthBook
 from coreto.resilience.output import check, refuse_truncated
@@ -163,25 +163,25 @@ class Fallback:
         turns out empty can still be answered by another model."""
         held: list[Chunk] = []
         heard = Accumulator()
-        async with candidate.provider.open(call) as items:
-            async for item in items:
-                assert isinstance(item, Chunk), "a stream is answered by Chunks"
-                heard.add(item.body)
-                if item.unmapped:
-                    self._journal.unmapped = item.unmapped
-                if seen.first is None:
-                    held.append(item)
-                    if _says_something(item.body):
-                        seen.first = self._ward.clock.monotonic()
-                        for chunk in held:
-                            yield chunk
-                else:
-                    yield item
-        seen.usage = heard.usage
+        try:
+            async with candidate.provider.open(call) as items:
+                async for item in items:
+                    assert isinstance(item, Chunk), "a stream is answered by Chunks"
+                    heard.add(item.body)
+                    if item.unmapped:
+                        self._journal.unmapped = item.unmapped
+                    if seen.first is None:
+                        held.append(item)
+                        if _says_something(item.body):
+                            seen.first = self._ward.clock.monotonic()
+                            for chunk in held:
+                                yield chunk
+                    else:
+                        yield item
+        finally:
+            seen.usage = heard.usage or _estimated(call, heard)
         if seen.first is None:
             raise InvalidOutputError(f"the answer is empty (finish_reason {heard.finish!r})")
-        if seen.usage is None:
-            seen.usage = Usage(completion=(len(heard.text) + 3) // 4, estimated=True)
 
     def _note(
         self,
@@ -265,6 +265,14 @@ class _Seen:
     started: float
     first: float | None = None
     usage: Usage | None = None
+
+
+def _estimated(call: Call, heard: Accumulator) -> Usage | None:
+    """What a stream that did not tell its usage, or died before it could, must have used."""
+    if not heard.parts:
+        return None
+    prompt = estimate_tokens(prompt_text(call.body))
+    return Usage(prompt=prompt, completion=estimate_tokens(heard.text), estimated=True)
 
 
 def _says_something(body: Json) -> bool:

@@ -6,6 +6,8 @@
         assert sim.requests(path="/api/chat")[0]["hung_up"] is False
 
 The process ends with the test's: its standard input is a pipe from here, and it stops when that ends.
+It runs with the interpreter of ``CORETO_PYTHON`` when that is set (a test in an environment of its own), else
+with this one.
 """
 
 import json
@@ -121,7 +123,8 @@ class Simulator:
 @contextmanager
 def start_simulator(kind: Kind, *args: str) -> Generator[Simulator, None, None]:
     """Start ``coreto sim KIND ARGS``, wait until it is ready, stop it at the end. Raises `SimulatorError`."""
-    command = [sys.executable, "-m", "coreto.simulators", kind, "--quiet", "--with-stdin", *args]
+    python = os.environ.get("CORETO_PYTHON") or sys.executable
+    command = [python, "-m", "coreto.simulators", kind, "--quiet", "--with-stdin", *args]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ.copy())  # noqa: S603 - our own
     assert process.stdout is not None
     assert process.stdin is not None
