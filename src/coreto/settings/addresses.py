@@ -1,11 +1,13 @@
 """Addresses of servers, as people write them."""
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 OLLAMA_PORT = 11434
 OLLAMA_CLOUD = "https://ollama.com"
 _OLD_OLLAMA_CLOUD = "api.ollama.cloud"
+_HOST_PORT = re.compile(r"(?:\[(?P<ipv6>[^\]]*)\]|(?P<name>[\w.-]*))(?::(?P<port>[0-9]{0,5}))?")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -53,20 +55,23 @@ def ollama_url(text: str) -> str:
 
 
 def _split_port(hostport: str) -> tuple[str, int | None]:
-    expected = 'an address such as "127.0.0.1:11434"'
+    """Host (an IPv6 address without brackets) and port. Raises ``ValueError``."""
     try:
-        return str(ipaddress.IPv6Address(hostport.strip("[]"))), None
+        return str(ipaddress.IPv6Address(hostport)), None
     except ValueError:
-        pass
-    host, separator, port = hostport.rpartition(":")
-    if not separator:
-        host, port = hostport, ""
-    if port and not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        match = _HOST_PORT.fullmatch(hostport)
+    expected = 'an address such as "127.0.0.1:11434"'
+    if match is None or not (match["name"] or match["ipv6"] or match["port"]):
         raise ValueError(expected)
-    host = host.strip("[]")
-    if any(character.isspace() for character in host):
+    port = int(match["port"]) if match["port"] else None
+    if port is not None and port > 65535:
         raise ValueError(expected)
-    return host, int(port) if port else None
+    if not match["ipv6"]:
+        return match["name"] or "", port
+    try:
+        return str(ipaddress.IPv6Address(match["ipv6"])), port
+    except ValueError:
+        raise ValueError(expected) from None
 
 
 def _without_api(path: str) -> str:
@@ -79,7 +84,10 @@ def _without_api(path: str) -> str:
 
 def is_old_ollama_cloud(url: str) -> bool:
     """Whether this is the address that Ollama Cloud had in the earlier designs."""
-    return urlsplit(url if "://" in url else f"https://{url}").hostname == _OLD_OLLAMA_CLOUD
+    try:
+        return urlsplit(url if "://" in url else f"https://{url}").hostname == _OLD_OLLAMA_CLOUD
+    except ValueError:
+        return False
 
 
 def server_url(text: str) -> str:

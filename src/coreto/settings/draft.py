@@ -12,6 +12,7 @@ Kind = Literal["default", "file", "dotenv", "environment", "flag"]
 # Weakest first.
 KINDS: tuple[Kind, ...] = ("default", "file", "dotenv", "environment", "flag")
 
+_SHOWN = 40
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _SEGMENT = re.compile(r'\s*(?:"([^"]*)"|\'([^\']*)\'|([^."\'\s]+))\s*(\.|$)')
 
@@ -61,9 +62,15 @@ def nearest(name: str, names: Iterable[str]) -> str:
     close = close or [candidate for candidate in lower if len(name) > 2 and name.lower() in candidate][:1]
     if close:
         return f"; did you mean {lower[close[0]]!r}?"
-    if 0 < len(known) <= 8:
+    if 0 < len(known) <= 20:
         return f"; valid: {', '.join(known)}"
     return ""
+
+
+def shown(value: object) -> str:
+    """The value for an error line: quoted if it is text, cut if it is long."""
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
 def as_table(value: object) -> Table | None:
@@ -111,7 +118,7 @@ class Draft:
         for depth, part in enumerate(key[:-1]):
             child = as_table(node.setdefault(str(part), {}))
             if child is None:
-                self.problem(key[: depth + 1], "expected a table")
+                self.problem(key[: depth + 1], "expected no table here", source)
                 return
             node = child
         node[str(key[-1])] = value

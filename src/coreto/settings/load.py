@@ -117,7 +117,7 @@ def find_file(config: Path | None, variables: Variables, cwd: Path) -> Path | No
         named.append((Path(found[0]), found[1].where))
     if named:
         path, by = named[0]
-        path = cwd / path.expanduser()
+        path = cwd / _expanded(path)
         if not path.is_file():
             raise ConfigError(f"{path}: no such file (named by {by}); `coreto init` writes one")
         return path
@@ -170,6 +170,13 @@ def _assemble(
     return _Outcome([], loaded)
 
 
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # a user that does not exist: then it is a plain name
+        return path
+
+
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8-sig"))
@@ -216,7 +223,7 @@ def _place_paths(draft: Draft, cwd: Path, file: Path | None) -> None:
         if isinstance(value, str | Path):
             source = draft.source(key)
             base = file.parent if file is not None and source.kind == "file" else cwd
-            draft.set(key, str((base / Path(value).expanduser()).absolute()), source)
+            draft.set(key, str((base / _expanded(Path(value))).absolute()), source)
 
 
 def _check_models(draft: Draft) -> None:

@@ -12,7 +12,7 @@ from coreto.settings.defaults import (
     ROLE_VARIABLES,
     SLM_TIMEOUT,
 )
-from coreto.settings.draft import Key, nearest
+from coreto.settings.draft import Key, nearest, shown
 
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
@@ -31,7 +31,7 @@ def boolean(text: str) -> bool:
     """true/false, 1/0, yes/no, on/off in any case. Raises ``ValueError`` saying what was expected."""
     word = text.strip().lower()
     if word not in _TRUE | _FALSE:
-        raise ValueError(f"expected true or false, not {text!r}")
+        raise ValueError(f"expected true or false, not {shown(text)}")
     return word in _TRUE
 
 
@@ -42,14 +42,14 @@ def seconds(text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or value <= 0:
-        raise ValueError(f"expected a number of seconds above 0, not {text!r}")
+        raise ValueError(f"expected a number of seconds above 0, not {shown(text)}")
     return value
 
 
 def count(text: str) -> int:
     """A whole number of at least 1."""
-    if not (text.isascii() and text.isdigit() and int(text) >= 1):
-        raise ValueError(f"expected a whole number of at least 1, not {text!r}")
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= 1):
+        raise ValueError(f"expected a whole number of at least 1, not {shown(text)}")
     return int(text)
 
 
@@ -58,7 +58,7 @@ def log_level(text: str) -> str:
     level = _LEVELS.get(text.strip().lower())
     if level is None:
         raise ValueError(
-            f"expected debug, info, warning or error, not {text!r}{nearest(text.strip(), _LEVELS)}"
+            f"expected debug, info, warning or error, not {shown(text)}{nearest(text.strip(), _LEVELS)}"
         )
     return level
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from coreto.settings.draft import Draft, Key, dotted, nearest
+from coreto.settings.draft import Draft, Key, dotted, nearest, shown
 from coreto.settings.model import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ _BOUNDS = {
     "less_than": ("below", "lt"),
 }
 _SECRET = frozenset({"api_key", "api_keys", "headers", "pexels_api_key", "pixabay_api_key", "url", "backend"})
-_SHOWN = 40
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -97,14 +96,7 @@ def _choice(detail: "ErrorDetails") -> str:
 def _but_not(key: Key, value: object) -> str:
     if is_secret(key) or not isinstance(value, str | int | float):
         return ""
-    text = (
-        repr(value)
-        if isinstance(value, str)
-        else str(value).lower()
-        if isinstance(value, bool)
-        else str(value)
-    )
-    return f", not {text if len(text) <= _SHOWN else text[:_SHOWN] + '…'}"
+    return f", not {shown(value)}"
 
 
 def _schema_key(location: tuple[int | str, ...]) -> Key:

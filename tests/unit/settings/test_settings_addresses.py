@@ -37,7 +37,21 @@ def test_ollama_url(text: str, expected: str) -> None:
     assert ollama_url(text) == expected
 
 
-@pytest.mark.parametrize("text", ["ftp://x", "localhost:port", "localhost:99999", "a b", "http://a b:1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ftp://x",
+        "localhost:port",
+        "localhost:99999",
+        "a b",
+        "http://a b:1",
+        "[::",
+        "http://[::1",
+        "http://",
+        "",
+        "a:b:c",
+    ],
+)
 def test_ollama_url_refuses(text: str) -> None:
     """What cannot be an address is refused with an example."""
     with pytest.raises(ValueError, match="an address such as"):

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from coreto.errors import ConfigError
@@ -74,16 +76,16 @@ def message(run, *args, **kwargs) -> str:
 def test_the_example_of_the_design(load_text, cwd) -> None:
     """The example of the architecture loads and means what it says."""
     loaded = load_text(EXAMPLE, env=KEYS)
-    settings = loaded.settings
-    assert settings.language == "pt-BR"
-    assert settings.server.api_keys == (SecretStr("k-server"),)
-    assert settings.providers["ollama"].memory_budget == 16 * 2**30
-    assert settings.providers["openrouter"].api_key == SecretStr("k-router")
-    lab, backup = settings.providers["lab"], settings.providers["backup"]
+    effective = loaded.settings
+    assert effective.language == "pt-BR"
+    assert effective.server.api_keys == (SecretStr("k-server"),)
+    assert effective.providers["ollama"].memory_budget == 16 * 2**30
+    assert effective.providers["openrouter"].api_key == SecretStr("k-router")
+    lab, backup = effective.providers["lab"], effective.providers["backup"]
     assert (lab.kind, lab.local, lab.timeout, lab.stall_timeout) == ("openai", False, 2.0, 2.0)
     assert (backup.kind, backup.local) == ("openai", True)
-    assert settings.models["ollama/phi3:mini"].context == 4096
-    assert settings.roles["chat"].chain == ("lab/primary", "backup/secondary")
+    assert effective.models["ollama/phi3:mini"].context == 4096
+    assert effective.roles["chat"].chain == ("lab/primary", "backup/secondary")
     assert loaded.explicit_roles == {"supervisor", "chat"}
     assert loaded.file == cwd / "coreto.toml"
     assert loaded.origins['models."ollama/phi3:mini".context'] == str(loaded.file)
@@ -201,6 +203,7 @@ def test_a_named_file_must_be_there(cwd) -> None:
     ("toml", "expected"),
     [
         ("srver = 1", "unknown key 'srver'; did you mean 'server'?"),
+        ("[roles.brain.chain]\nx = 1", "roles.brain.chain: expected no table here"),
         ("[server]\nprot = 1", "unknown key 'prot' in [server]; did you mean 'port'?"),
         ("[server]\nport = '80'", "server.port: expected a whole number, not '80'"),
         ("[server]\nport = 70000", "server.port: expected a number of at most 65535, not 70000"),
@@ -377,9 +380,9 @@ def test_paths_count_from_the_file(load_text, tmp_path, cwd) -> None:
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     (folder / "c.toml").write_text('data_dir = "d"\n[models."embedded/m"]\npath = "m.gguf"\n')
-    settings = load(config=folder / "c.toml", env={}, cwd=cwd).settings
-    assert settings.data_dir == folder / "d"
-    assert settings.models["embedded/m"].path == folder / "m.gguf"
+    effective = load(config=folder / "c.toml", env={}, cwd=cwd).settings
+    assert effective.data_dir == folder / "d"
+    assert effective.models["embedded/m"].path == folder / "m.gguf"
 
 
 def test_kinds_with_an_address_of_their_own(load_text) -> None:
@@ -417,3 +420,34 @@ def test_settings_are_frozen(load_text) -> None:
         loaded.settings.offline = True
     with pytest.raises(TypeError):
         loaded.origins["offline"] = "me"
+
+
+SECTIONS = ["", "[server]", "[providers.ollama]", "[providers.lab]", '[models."ollama/x"]', "[roles.brain]", "[roles.chat]", "[crews]", "[[roles.chat.rules]]"]  # fmt: skip
+NAMES = [
+    "server", "providers", "roles", "offline", "request_timeout", "host", "port", "api_keys", "api_key", "kind", "base_url",
+    "headers", "timeout", "enabled", "local", "memory", "chain", "labels", "rules", "json_answer", "answer", "contains", "x",
+]  # fmt: skip
+VALUES = ["1", "-1", "1.5", "nan", "true", "''", "'rules'", "'brain'", "'http://h/v1'", "'env:X'", "[]", "[1]", "['brain']", "['']", "['lab/x', 'rules']", "{}", "{ a = 1 }", "1979-05-27", "[[1]]", "'openai'", "'[::'"]  # fmt: skip
+FILES = st.lists(
+    st.tuples(
+        st.sampled_from(SECTIONS),
+        st.dictionaries(st.sampled_from(NAMES), st.sampled_from(VALUES), max_size=4),
+    ),
+    max_size=4,
+    unique_by=lambda part: part[0],
+)
+
+
+@given(FILES)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_file_loads_or_is_refused(cwd, parts: list[tuple[str, dict[str, str]]]) -> None:
+    """Whatever is in the file, it loads or every problem is one line; nothing else is raised."""
+    parts = sorted(parts, key=lambda part: part[0])  # the top level comes first
+    text = "\n".join([head + "\n" + "\n".join(f"{k} = {v}" for k, v in body.items()) for head, body in parts])
+    (cwd / "coreto.toml").write_text(text)
+    problems = check(env={"OLLAMA_CLOUD_MODEL": "m", "SLM_TIMEOUT": "3"}, cwd=cwd)
+    assert all(problem and "\n" not in problem for problem in problems)
+    if not problems:
+        assert (
+            load(env={"OLLAMA_CLOUD_MODEL": "m", "SLM_TIMEOUT": "3"}, cwd=cwd).settings.roles["brain"].chain
+        )
