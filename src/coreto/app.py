@@ -117,7 +117,9 @@ class App:
                 self._found_sites.setdefault(site.name, site)
         sites = {**self._found_sites, **self.sites}
         asked = [s for s in sites.values() if s.local or (everything and not self.settings.offline)]
-        self.inventory.update(await probe(asked))
+        found = await probe(asked)
+        self._say_what_changed(found)
+        self.inventory.update(found)
         builder = DirectoryBuilder(
             self.settings,
             sites,
@@ -127,6 +129,17 @@ class App:
             clock=self.clock,
         )
         self.gateway.directory = builder.build()
+
+    def _say_what_changed(self, found: Mapping[str, Found]) -> None:
+        """Log who went down or came back since the last look; at the first one, only those that the user
+        has configured."""
+        for name, now in found.items():
+            before = self.inventory.get(name)
+            chosen = self.loaded.origins.get(f"providers.{name}.base_url", "default") != "default"
+            if not now.health.ok and (before.health.ok if before else chosen):
+                log.warning("provider %r is down: %s", name, now.health.detail)
+            elif now.health.ok and before is not None and not before.health.ok:
+                log.warning("provider %r is back: %s", name, now.health.detail)
 
     async def reload_weights(self) -> None:
         """Take notice of weights that were pulled since the start."""

@@ -31,6 +31,8 @@ class Site:
     limits: Limits
     embedder: Embedder | None = None
     engine: LocalEngine | None = None
+    #: the provider whose server passes its calls on, where it has none of its own
+    through: str | None = None
     #: why it cannot be used at all, with the mend; ``None`` when it can
     unusable: str | None = None
 
@@ -55,6 +57,7 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
     provider: Provider
     embedder: Embedder | None = None
     engine: LocalEngine | None = None
+    through: str | None = None
     match kind:
         case "embedded":
             weights = _weights(settings.models, name, models_dir)
@@ -69,7 +72,7 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
             daemon = settings.providers.get("ollama")
             url = (daemon.base_url or daemon.host or url) if daemon else url
             provider = OllamaCloudByDaemon(_endpoint(name, url, section, None, local=False), clock=clock)
-            local = False
+            local, through = False, "ollama"
         case "ollama-cloud":
             provider = OllamaCloud(_endpoint(name, url, section, key, local=False), clock=clock)
             local = False
@@ -77,7 +80,7 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
             if key is None and not local and name in ("openai", "openrouter"):
                 unusable = f"no key: set {name.upper()}_API_KEY"
             provider = embedder = OpenAICompatible(_endpoint(name, url, section, key, local=local))
-    return Site(name, kind, local, provider, limits, embedder, engine, unusable)
+    return Site(name, kind, local, provider, limits, embedder, engine, through, unusable)
 
 
 def _endpoint(name: str, url: str, section: ProviderSettings, key: str | None, *, local: bool) -> Endpoint:

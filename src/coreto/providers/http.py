@@ -172,6 +172,10 @@ def translate(error: Exception, *, connected: bool) -> CallError:
             return CutError(f"the connection was cut: {text}")
         case aiohttp.ConnectionTimeoutError():
             return TimedOutError(f"no connection in time: {text}")
+        case aiohttp.ClientConnectorDNSError():
+            return UnreachableError(f"the host name {error.host!r} cannot be resolved")
+        case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
+            return UnreachableError(f"nothing listens at {error.host}:{error.port}")
         case aiohttp.ClientConnectorError() | aiohttp.InvalidURL():
             return UnreachableError(text)
         case aiohttp.ClientResponseError():

@@ -174,6 +174,8 @@ class DirectoryBuilder:
         local = self._is_local(site, model)
         if self._settings.offline and not local:
             return "offline"
+        if site.kind == "ollama" and not local and not self._settings.providers["ollama-cloud"].enabled:
+            return "Ollama Cloud is disabled"
         if role.local_only and not local:
             return "the role is local_only"
         if site.unusable:
@@ -181,6 +183,9 @@ class DirectoryBuilder:
         return None if explicit else self._unavailable(site, model)
 
     def _unavailable(self, site: Site, model: str) -> str | None:
+        passed_on = self._inventory.get(site.through) if site.through else None
+        if passed_on is not None and not passed_on.health.ok:
+            return "no key (set OLLAMA_CLOUD_API_KEY), and no local Ollama that could pass it on"
         found = self._inventory.get(site.name)
         if found is None or (found.health.ok and site.kind not in ("ollama", "embedded")):
             return None
