@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 Key = tuple[str | int, ...]
@@ -143,6 +143,13 @@ class Draft:
         node = self.data
         for part in prefix:
             node = cast("Table", node.setdefault(str(part), {}))
+
+    def place(self, lines: Mapping[Key, int]) -> None:
+        """Add the lines to what names the file."""
+        for key, source in self.sources.items():
+            line = next((lines[key[:end]] for end in range(len(key), 0, -1) if key[:end] in lines), None)
+            if source.kind == "file" and line is not None:
+                self.sources[key] = replace(source, where=f"{source.where}:{line}")
 
     def source(self, key: Key) -> Source:
         """Who set the value (or the list it is in)."""

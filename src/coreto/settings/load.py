@@ -32,6 +32,7 @@ from coreto.settings.draft import (
     split_dotted,
 )
 from coreto.settings.environment import Variables, apply_variables
+from coreto.settings.lines import key_lines
 from coreto.settings.model import Section, Settings
 from coreto.settings.providers import complete_providers
 from coreto.settings.secrets import resolve_secrets
@@ -138,12 +139,14 @@ def _assemble(
     try:
         variables = Variables(environment, read_dotenv(here / ".env"), here / ".env")
         file = find_file(config, variables, here)
-        table = _read_toml(file) if file else {}
+        text = _read_file(file) if file else ""
+        table = _parse_toml(text, file)
     except ConfigError as error:
         return _Outcome([error.message], None)
     draft = _defaults()
     if file is not None:
         draft.merge(table, Source("file", str(file), str(file)))
+        draft.place(key_lines(text))
     flags = _flags(draft, overrides or {})
     explicit = _explicit_roles(draft, flags)
     apply_variables(draft, variables)
@@ -177,15 +180,20 @@ def _expanded(path: Path) -> Path:
         return path
 
 
-def _read_toml(file: Path) -> dict[str, Any]:
+def _read_file(file: Path) -> str:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}") from error
+        return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: cannot be read: it is not UTF-8 text") from error
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
+
+
+def _parse_toml(text: str, file: Path | None) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: not valid TOML: {error}") from error
 
 
 def _defaults() -> Draft:

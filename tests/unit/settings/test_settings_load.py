@@ -1,5 +1,6 @@
 """`coreto.toml` and how the layers come together."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,11 @@ def message(run, *args, **kwargs) -> str:
         run(*args, **kwargs)
     assert "\n" not in caught.value.message
     return caught.value.message
+
+
+def unplaced(text: str) -> str:
+    """The message without the line of the file, which a test of its own is about."""
+    return re.sub(r"(coreto\.toml):\d+: ", r"\1: ", text)
 
 
 def test_the_example_of_the_design(load_text, cwd) -> None:
@@ -247,8 +253,41 @@ def test_a_named_file_must_be_there(cwd) -> None:
 def test_what_is_wrong_with_the_file(load_text, cwd, toml: str, expected: str) -> None:
     """Each mistake gets one line: file, key, what was expected and the nearest valid name."""
     file = cwd / "coreto.toml"
-    assert message(load_text, toml) == f"{file}: {expected}"
-    assert check(env={}, cwd=cwd) == [f"{file}: {expected}"]
+    assert unplaced(message(load_text, toml)) == f"{file}: {expected}"
+    assert [unplaced(problem) for problem in check(env={}, cwd=cwd)] == [f"{file}: {expected}"]
+
+
+def test_mistakes_have_their_line(load_text, cwd) -> None:
+    """A mistake is named by the line of its key, or of its table where a key is missing."""
+    toml = """# one
+offline = 2
+
+[providers.lab]  # a table
+kind = "openai"
+
+[roles."a.b"]
+chain = [
+    "brain",
+    "olama/x = 1",
+]
+temperature = 9
+[roles.empty]
+[[roles.chat.rules]]
+anwser = 1
+"""
+    with pytest.raises(ConfigError):
+        load_text(toml)
+    found = {p.split(": ")[1]: int(p.split(":")[1]) for p in check(env={}, cwd=cwd)}
+    assert found == {
+        "offline": 2,
+        "providers.lab": 5,
+        "unknown provider 'olama' in roles.\"a.b\".chain[1]; did you mean 'ollama'?": 8,
+        'roles."a.b".temperature': 12,
+        "roles.empty.chain": 13,
+        "roles.chat.chain": 14,
+        "roles.chat.rules[0].answer": 14,
+        "unknown key 'anwser' in [roles.chat.rules[0]]; did you mean 'answer'?": 14,
+    }
 
 
 def test_files_that_cannot_be_read(load_text, cwd) -> None:
@@ -285,7 +324,7 @@ def test_missing_secret(load_text, cwd) -> None:
         ('[database]\nurl = "env:NO_KEY"', "database.url"),
     ):
         expected = f"{file}: {key}: environment variable NO_KEY is not set (nor is it in {cwd / '.env'})"
-        assert message(load_text, toml) == expected
+        assert unplaced(message(load_text, toml)) == expected
 
 
 def test_secret_of_a_provider_that_is_off(load_text) -> None:
@@ -309,7 +348,7 @@ def test_secret_written_out(load_text, cwd) -> None:
     """A secret in the file works, with a warning that does not repeat it."""
     loaded = load_text('[providers.openrouter]\napi_key = "s3cret"')
     assert loaded.warnings == (
-        f'{cwd / "coreto.toml"}: a secret is written out in providers.openrouter.api_key; "env:NAME" keeps it out of the file',
+        f'{cwd / "coreto.toml"}:2: a secret is written out in providers.openrouter.api_key; "env:NAME" keeps it out of the file',
     )
 
 
