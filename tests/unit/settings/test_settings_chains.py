@@ -43,9 +43,12 @@ def test_embedded_default_is_not_lent_where_it_cannot_serve() -> None:
         "json": RoleSettings(chain=("brain", "rules"), json_answer=True),
         "own": RoleSettings(chain=("brain", "embedded/smollm2"), json_answer=True),
         "plain": RoleSettings(chain=("brain",)),
+        "small": RoleSettings(chain=("embedded/smollm2",)),
+        "last": RoleSettings(chain=("small",), json_answer=True),
     }
     expanded = {name: role.chain for name, role in expand(roles, PROVIDERS).items()}
     assert expanded["json"] == ("ollama/y", "rules")
+    assert expanded["last"] == ("embedded/smollm2",)
     assert expanded["own"] == expanded["plain"] == ("ollama/y", "embedded/smollm2")
 
 

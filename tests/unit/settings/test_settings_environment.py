@@ -153,12 +153,23 @@ def test_small_timeout_follows_the_first_entry(load_text) -> None:
     assert (roles["supervisor"].timeout, roles["audio"].timeout, roles["brain"].timeout) == (30.0, 9.0, None)
 
 
+def test_small_timeout_leaves_the_users_own_alone(load_text) -> None:
+    """The default of SLM_TIMEOUT changes neither a timeout nor a chain of the file; the variable does."""
+    toml = '[roles.supervisor]\ntimeout = 5\n[roles.script]\nchain = ["ollama/mine"]\n'
+    roles = load_text(toml).settings.roles
+    assert (roles["supervisor"].timeout, roles["script"].timeout) == (5.0, None)
+    roles = load_text(env={"SLM_TIMEOUT": "9"}).settings.roles
+    assert (roles["supervisor"].timeout, roles["script"].timeout) == (9.0, 9.0)
+
+
 def test_local_or_cloud_default_that_does_not_fit_is_a_warning(load_text) -> None:
     """A switch without its model takes the other's default literally, and says what that means."""
     (warning,) = load_text(env={"SCRIPT_USE_LOCAL": "true"}).warnings
     assert "ollama/openai/gpt-4o-mini-2024-07-18" in warning
     assert "set SCRIPT_MODEL too" in warning
-    assert load_text(env={"SCRIPT_USE_LOCAL": "false"}).warnings == ()
+    (warning,) = load_text(env={"AUDIO_USE_LOCAL": "false"}).warnings
+    assert "openrouter/phi3:mini" in warning
+    assert load_text(env={"SCRIPT_USE_LOCAL": "false", "AUDIO_USE_LOCAL": "true"}).warnings == ()
 
 
 def test_old_cloud_address_is_a_warning(load_text) -> None:

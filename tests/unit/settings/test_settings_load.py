@@ -419,8 +419,9 @@ def test_paths_count_from_the_file(load_text, tmp_path, cwd) -> None:
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     (folder / "c.toml").write_text('data_dir = "d"\n[models."embedded/m"]\npath = "m.gguf"\n')
-    effective = load(config=folder / "c.toml", env={}, cwd=cwd).settings
+    effective = load(config=folder / "c.toml", env={"CORETO_MODELS_DIR": "m"}, cwd=cwd).settings
     assert effective.data_dir == folder / "d"
+    assert effective.models_dir == cwd / "m"
     assert effective.models["embedded/m"].path == folder / "m.gguf"
 
 
@@ -450,6 +451,15 @@ def test_variable_goes_before_either_name_of_the_address(load_text) -> None:
         load_text('[providers.ollama]\nbase_url = "http://file:1"').settings.providers["ollama"].host
         == "http://file:1"
     )
+
+
+def test_listening_beyond_this_machine(load_text) -> None:
+    """With keys the server may listen anywhere; without, on this machine only."""
+    assert (
+        load_text('[server]\nhost = "0.0.0.0"\napi_keys = ["env:K"]', env={"K": "k"}).settings.server.host
+        == "0.0.0.0"
+    )
+    assert load_text('[server]\nhost = "localhost"').settings.server.api_keys == ()
 
 
 def test_settings_are_frozen(load_text) -> None:
