@@ -107,6 +107,11 @@ class Engine:
         self._timers.clear()
         self._perform(self.scheduler.restart())
 
+    def reset(self) -> None:
+        """A restart that forgets the counts too."""
+        self.restart()
+        self.scheduler.loads = self.scheduler.evictions = 0
+
     def close(self) -> None:
         """Stop every timer."""
         self.restart()

@@ -72,7 +72,7 @@ class OllamaSimulator:
 
     def reset(self) -> None:
         """The models, memory and account of the start."""
-        self.engine.restart()
+        self.engine.reset()
         self.account.reset()
         self._fill()
 
