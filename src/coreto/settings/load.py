@@ -86,8 +86,8 @@ def load(
     """The settings in force.
 
     ``config`` names the file (default: $CORETO_CONFIG, ./coreto.toml, the user's config folder), ``env``
-    stands for the environment, ``cwd`` for the working directory, ``overrides`` are flags by dotted key;
-    ``None`` values are flags not given. Raises ``ConfigError`` in one line.
+    stands for the environment, ``cwd`` for the working directory, ``overrides`` are flags by dotted key,
+    tables among them laid over what is there; ``None`` is a flag not given. Raises ``ConfigError`` in one line.
     """
     outcome = _assemble(config, env, cwd, overrides)
     if outcome.loaded is not None:
@@ -203,15 +203,22 @@ def _defaults() -> Draft:
 
 
 def _flags(draft: Draft, overrides: Mapping[str, object]) -> dict[Key, object]:
+    """The flags by the keys of their values; a flag that is a table gives several."""
     flags: dict[Key, object] = {}
     for name, value in overrides.items():
-        if value is None:
-            continue
         try:
-            flags[split_dotted(name)] = as_items(value) or value
+            _flatten(split_dotted(name), value, flags)
         except ValueError as error:
             draft.fault(str(error), FLAG)
     return flags
+
+
+def _flatten(key: Key, value: object, flags: dict[Key, object]) -> None:
+    table = as_table(value)
+    for name, inner in (table or {}).items():
+        _flatten((*key, name), inner, flags)
+    if table is None and value is not None:
+        flags[key] = as_items(value) or value
 
 
 def _explicit_roles(draft: Draft, flags: Mapping[Key, object]) -> frozenset[str]:

@@ -155,6 +155,20 @@ def test_flags_by_dotted_key(load_text) -> None:
     assert loaded.origins["roles.chat.chain"] == "flag"
 
 
+def test_flags_that_are_tables(cwd) -> None:
+    """A table among the flags is laid over the others' settings, key by key."""
+    overrides = {
+        "roles": {"chat": {"chain": ["lab/x", "brain"]}},
+        "providers.lab": {"base_url": "http://127.0.0.1:1/v1"},
+    }
+    loaded = load(env={}, cwd=cwd, overrides=overrides)
+    assert loaded.settings.roles["chat"].chain[0] == "lab/x"
+    assert "brain" in loaded.settings.roles
+    assert loaded.settings.providers["lab"].local
+    assert loaded.explicit_roles == {"chat"}
+    assert loaded.origins["providers.lab.base_url"] == "flag"
+
+
 def test_bad_flags(load_text) -> None:
     """A flag that is wrong is named as a flag."""
     assert message(load_text, **{"server.port": 70000}) == (
