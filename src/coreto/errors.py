@@ -303,6 +303,11 @@ class InvalidOutputError(CallError):
     code = "invalid_output"
     scope = Scope.ROLE
 
+    def __init__(self, message: str = "", *, answer: str = "") -> None:
+        """``answer``: the text that cannot be used."""
+        super().__init__(message)
+        self.answer = answer
+
 
 class ContextError(CallError):
     """The prompt is longer than the model's context."""

@@ -7,7 +7,7 @@ and the hot path pays for no models. A body is never changed in place; who needs
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from coreto.labels import Label
 
@@ -15,6 +15,11 @@ Json = dict[str, Any]
 
 NANO = 1_000_000_000
 """Costs are kept in whole nano-dollars (``nusd``), so that sums are exact."""
+
+
+Failover = Literal["hold", "continue", "restart"]
+"""What happens when a stream dies midway: it was held back until whole, the next model goes on from the
+partial text, or the client is told to forget what it has. With none of them the stream ends with an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,10 @@ class Call:
     context: int | None = None
     user: str | None = None
     run: str | None = None
+    #: what shall happen when the stream dies midway; ``None``: as the role says
+    failover: Failover | None = None
+    #: the client has declared that it understands :class:`Restart`
+    restartable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +220,15 @@ class Trace:
         )
 
 
-Item = Whole | Chunk | Trace
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """The client must forget what it has of this stream: another model starts over."""
+
+    reason: str
+    deployment: str
+
+
+Item = Whole | Chunk | Trace | Restart
 
 
 @dataclass(slots=True)

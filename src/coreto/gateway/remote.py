@@ -8,7 +8,7 @@ import orjson
 
 from coreto.errors import CoretoError, ExhaustedError, GarbledError, InvalidRequestError, UnknownModelError
 from coreto.labels import Label
-from coreto.messages import Call, EmbedCall, Item, Json, Trace, Whole, as_object
+from coreto.messages import Call, Chunk, EmbedCall, Item, Json, Restart, Trace, Whole, as_object
 from coreto.owner import OwnerCard
 from coreto.providers.base import Items
 from coreto.providers.http import Endpoint, Http
@@ -35,8 +35,11 @@ class RemoteGateway:
         trace: Trace | None = None
         async with self._wire.open(replace(call, body=_labelled(call.body, call.label))) as items:
             async for item in items:
-                assert not isinstance(item, Trace), "a wire knows no traces"
+                assert isinstance(item, Whole | Chunk), "a wire knows neither traces nor restarts"
                 shown = as_object(item.body.get("coreto"))
+                if shown.get("event") == "restart":
+                    yield Restart(str(shown.get("reason")), str(shown.get("deployment")))
+                    continue
                 if shown:
                     trace = Trace.from_json(shown)
                 if not shown or isinstance(item, Whole):

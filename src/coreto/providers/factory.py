@@ -31,6 +31,9 @@ class Site:
     limits: Limits
     embedder: Embedder | None = None
     engine: LocalEngine | None = None
+    #: as :class:`~coreto.resilience.plan.Candidate` has them
+    constrains: bool = False
+    prefill: bool = False
     #: the provider whose server passes its calls on, where it has none of its own
     through: str | None = None
     #: why it cannot be used at all, with the mend; ``None`` when it can
@@ -80,7 +83,20 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
             if key is None and not local and name in ("openai", "openrouter"):
                 unusable = f"no key: set {name.upper()}_API_KEY"
             provider = embedder = OpenAICompatible(_endpoint(name, url, section, key, local=local))
-    return Site(name, kind, local, provider, limits, embedder, engine, through, unusable)
+    constrains = kind == "embedded" or (kind == "ollama" and local)
+    return Site(
+        name,
+        kind,
+        local,
+        provider,
+        limits,
+        embedder,
+        engine,
+        constrains=constrains,
+        prefill=constrains or kind == "openrouter",
+        through=through,
+        unusable=unusable,
+    )
 
 
 def _endpoint(name: str, url: str, section: ProviderSettings, key: str | None, *, local: bool) -> Endpoint:

@@ -10,22 +10,29 @@ from dataclasses import dataclass, replace
 from coreto.clock import Clock
 from coreto.errors import (
     CallError,
+    ContextError,
     CoretoError,
     ExhaustedError,
     InvalidOutputError,
     RejectedError,
     TimedOutError,
 )
-from coreto.messages import Accumulator, Attempt, Call, Chunk, Item, Json, Usage, Whole, estimate_tokens, prompt_text, usage_of
+from coreto.messages import Attempt, Call, Item, Restart, Usage, estimate_tokens, prompt_text
 from coreto.providers.base import Items
+from coreto.resilience import attempt
+from coreto.resilience.attempt import Seen
+from coreto.resilience.continuation import continued
 from coreto.resilience.health import Block, HealthBook
-from coreto.resilience.output import check, refuse_truncated
+from coreto.resilience.history import portable
 from coreto.resilience.plan import Candidate, Journal, Plan
+from coreto.resilience.repair import repaired
 from coreto.resilience.retry import wait_before
 
 DEFAULT_RETRIES = 2
 #: Seconds worth waiting for a candidate that is cooling down when there is no other.
 WORTH_WAITING = 5.0
+#: An estimate of tokens this much above a window surely does not fit; below it, the server decides.
+SURELY = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +50,14 @@ class Fallback:
 
     Every candidate ends in exactly one of:
 
-    1. passed by, because its breaker is open or it is cooling down;
+    1. passed by: its breaker is open, it is cooling down, or the prompt surely does not fit its window;
     2. asked, and answered: done;
     3. asked, and the request itself was found wrong: relayed, nobody else is asked;
-    4. asked, failed in passing: waited for, and asked again while retries and time are left;
-    5. asked, found retired or missing: its successor takes its place;
-    6. asked, and failed: the next one is asked, unless something was already given to the caller.
+    4. asked, its answer not what was asked for: shown what is wrong, once;
+    5. asked, failed in passing: waited for, and asked again while retries and time are left;
+    6. asked, found retired or missing: its successor takes its place;
+    7. asked, and failed: the next one is asked. If the caller has seen a part of the answer, only where it
+       can go on from that part, or the client agreed to forget it.
 
     When all were passed by, those that are cheap to try, or back within seconds, get their chance.
     """
@@ -58,80 +67,110 @@ class Fallback:
         self._journal = journal
         self._ward = ward
         self._causes: list[CoretoError] = []
+        self._policy = plan.failover
 
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
         return aclosing(self._run(call))
 
     async def _run(self, call: Call) -> Items:
-        candidates = self._plan.candidates if self._plan.fallback else self._plan.candidates[:1]
-        waiting: deque[Candidate] = deque(candidates)
+        self._policy = call.failover or self._plan.failover
+        waiting = deque(self._plan.candidates if self._plan.fallback else self._plan.candidates[:1])
         blocked: list[tuple[Candidate, Block]] = []
         while waiting:
             candidate = waiting.popleft()
-            block = self._ward.health.block(candidate.deployment)
-            if block is not None:  # 1
-                blocked.append((candidate, block))
-                self._note_skip(candidate, block)
+            if self._passed_by(candidate, call, blocked):  # 1
                 continue
             async with aclosing(self._ask(candidate, call, last=not self._any_free(waiting))) as items:
                 async for item in items:
                     yield item
             if self._journal.answered_by:  # 2
                 return
-            if (heir := self._heir(candidate)) is not None:  # 5
+            if (heir := self._heir(candidate)) is not None:  # 6
                 waiting.appendleft(heir)
-        if not self._causes:
-            second = await self._second_chance(blocked, call)
-            if second is not None:
-                async with aclosing(self._ask(second, call, last=True)) as items:
-                    async for item in items:
-                        yield item
-                if self._journal.answered_by:
-                    return
+        second = await self._second_chance(blocked, call)
+        if second is not None:
+            async with aclosing(self._ask(second, call, last=True)) as items:
+                async for item in items:
+                    yield item
+            if self._journal.answered_by:
+                return
         raise self._exhausted(blocked)
 
     async def _ask(self, candidate: Candidate, call: Call, *, last: bool) -> Items:
-        """Ask ``candidate``, again while that makes sense. Ends without items when it failed for good."""
+        """Ask ``candidate``, again while that makes sense. Ends without an answer when it failed for good."""
         retries = self._plan.retries if self._plan.retries is not None else DEFAULT_RETRIES if last else 0
-        for attempt in range(retries + 1):
-            left = call.deadline - self._ward.clock.monotonic()
-            if left <= 0:
+        asked = self._asked(candidate, call)
+        may_repair = self._plan.expected.constrained
+        done = 0
+        while True:
+            if asked.deadline <= self._ward.clock.monotonic():
                 self._causes.append(TimedOutError("the call's deadline has passed"))
                 return
             try:
-                async with aclosing(self._attempt(candidate, call)) as items:
+                async with aclosing(self._attempt(candidate, asked)) as items:
                     async for item in items:
-                        self._journal.committed = True
                         yield item
             except RejectedError:  # 3
                 raise
             except CallError as error:
-                if self._journal.committed:  # 6
-                    raise
                 self._causes.append(error)
-                left = call.deadline - self._ward.clock.monotonic()
-                wait = wait_before(error, attempt + 1, left, self._ward.rng) if attempt < retries else None
-                if wait is None:
+                if self._journal.committed and not self._may_go_on(call):  # 7
+                    raise
+                if may_repair and isinstance(error, InvalidOutputError):  # 4
+                    may_repair = False
+                    mended = repaired(asked, error)
+                    if mended is not None:
+                        asked = mended
+                        continue
+                done += 1
+                if done > retries or not await self._waited(error, done, call):
                     return
-                await self._ward.clock.sleep(wait)  # 4
+                asked = self._asked(candidate, call)  # 5
             else:
                 self._journal.answered_by = candidate.deployment.id
                 return
 
+    async def _waited(self, error: CallError, retry: int, call: Call) -> bool:
+        left = call.deadline - self._ward.clock.monotonic()
+        wait = wait_before(error, retry, left, self._ward.rng)
+        if wait is not None:
+            await self._ward.clock.sleep(wait)
+        return wait is not None
+
+    def _asked(self, candidate: Candidate, call: Call) -> Call:
+        """``call`` as ``candidate`` shall get it."""
+        asked = replace(call, model=candidate.deployment.model, limits=candidate.limits)
+        if self._causes:
+            asked = portable(asked)
+        labels = self._plan.expected.labels
+        if labels and candidate.constrains and "response_format" not in call.body:
+            form = {"name": "label", "schema": {"type": "string", "enum": list(labels)}}
+            asked = replace(
+                asked, body={**asked.body, "response_format": {"type": "json_schema", "json_schema": form}}
+            )
+        if self._policy == "continue" and self._journal.given.parts:
+            asked = continued(asked, self._journal.given.text, prefill=candidate.prefill)
+        return asked
+
+    def _may_go_on(self, call: Call) -> bool:
+        """Whether another model may take over a stream that the caller has seen a part of."""
+        if self._policy == "restart":
+            return call.restartable
+        return self._policy == "continue" and not self._journal.given.has_tool_calls
+
     async def _attempt(self, candidate: Candidate, call: Call) -> Items:
         """One try, recorded in journal and health whatever comes of it."""
         deployment, ward = candidate.deployment, self._ward
-        asked = replace(call, model=deployment.model, limits=candidate.limits)
-        seen = _Seen(started=ward.clock.monotonic())
+        seen = Seen(started=ward.clock.monotonic())
         ward.health.starting(deployment)
+        answer: Item | None = None
         try:
             if call.stream:
-                async with aclosing(self._stream(candidate, asked, seen)) as items:
+                async with aclosing(self._stream(candidate, call, seen)) as items:
                     async for item in items:
                         yield item
-                whole = None
             else:
-                whole = await self._whole(candidate, asked, seen)
+                answer = await attempt.whole(candidate, call, self._plan.expected, seen)
         except CallError as error:
             seconds = ward.clock.monotonic() - seen.started
             ward.health.failed(deployment, error, seconds)
@@ -144,54 +183,55 @@ class Fallback:
         seconds = ward.clock.monotonic() - seen.started
         ward.health.succeeded(deployment, seconds * 1000)
         self._note(candidate, seen, "ok", seconds)
-        if whole is not None:
-            yield whole
+        if answer is not None:
+            yield answer
 
-    async def _whole(self, candidate: Candidate, call: Call, seen: "_Seen") -> Whole:
-        async with candidate.provider.open(call) as items:
-            async for item in items:
-                assert isinstance(item, Whole), "a non-stream call is answered by one Whole"
-                seen.usage = usage_of(item.body)
-                refuse_truncated(call, seen.usage)
-                body = check(item.body, self._plan.expected)
-                self._journal.unmapped = item.unmapped
-                return item if body is item.body else Whole(body, unmapped=item.unmapped)
-        raise InvalidOutputError("the answer is empty")
+    async def _stream(self, candidate: Candidate, call: Call, seen: Seen) -> Items:
+        """The chunks that the caller may see, by the policy in force."""
+        expected, given = self._plan.expected, self._journal.given
+        chunks = attempt.stream(candidate, call, seen, self._ward.clock)
+        if expected.constrained or self._policy == "hold":
+            chunks = attempt.held(chunks, seen, expected)
+        elif self._policy == "continue" and self._journal.committed:
+            chunks = attempt.stitched(chunks, given.text)
+        restarting = self._policy == "restart" and self._journal.committed
+        remember = self._policy == "continue"
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                if restarting:
+                    restarting = False
+                    yield Restart(str(self._causes[-1]), candidate.deployment.id)
+                self._journal.committed = True
+                if remember:
+                    given.add(chunk.body)
+                yield chunk
 
-    async def _stream(self, candidate: Candidate, call: Call, seen: "_Seen") -> Items:
-        """The chunks; those before the first that says something are held back, so that a stream that
-        turns out empty can still be answered by another model."""
-        held: list[Chunk] = []
-        heard = Accumulator()
-        try:
-            async with candidate.provider.open(call) as items:
-                async for item in items:
-                    assert isinstance(item, Chunk), "a stream is answered by Chunks"
-                    heard.add(item.body)
-                    if item.unmapped:
-                        self._journal.unmapped = item.unmapped
-                    if seen.first is None:
-                        held.append(item)
-                        if _says_something(item.body):
-                            seen.first = self._ward.clock.monotonic()
-                            for chunk in held:
-                                yield chunk
-                    else:
-                        yield item
-        finally:
-            seen.usage = heard.usage or _estimated(call, heard)
-        if seen.first is None:
-            raise InvalidOutputError(f"the answer is empty (finish_reason {heard.finish!r})")
+    def _passed_by(self, candidate: Candidate, call: Call, blocked: list[tuple[Candidate, Block]]) -> bool:
+        block = self._ward.health.block(candidate.deployment)
+        if block is not None:
+            blocked.append((candidate, block))
+            self._skip(candidate, f"{block.code}: {block.reason}", block)
+            return True
+        window = candidate.deployment.context
+        if window is None or len(call.body.get("messages") or ()) == 0:
+            return False
+        text = prompt_text(call.body)
+        if len(text) < window:  # fewer characters than tokens allowed: no need to count
+            return False
+        tokens = estimate_tokens(text)
+        if tokens * SURELY <= window:
+            return False
+        problem = f"context: a prompt of about {tokens} tokens does not fit a window of {window}"
+        self._causes.append(ContextError(problem))
+        self._skip(candidate, problem)
+        return True
 
     def _note(
-        self,
-        candidate: Candidate,
-        seen: "_Seen",
-        outcome: str,
-        seconds: float,
-        error: CallError | None = None,
+        self, candidate: Candidate, seen: Seen, outcome: str, seconds: float, error: CallError | None = None
     ) -> None:
         deployment = candidate.deployment
+        if outcome == "ok":
+            self._journal.unmapped = seen.unmapped
         self._journal.attempts.append(
             Attempt(
                 deployment=deployment.id,
@@ -206,16 +246,16 @@ class Fallback:
             )
         )
 
-    def _note_skip(self, candidate: Candidate, block: Block) -> None:
+    def _skip(self, candidate: Candidate, detail: str, block: Block | None = None) -> None:
         deployment = candidate.deployment
         self._journal.attempts.append(
             Attempt(
                 deployment=deployment.id,
                 outcome="skipped",
                 local=deployment.local,
-                detail=f"{block.code}: {block.reason}",
-                scope=block.key.partition(":")[0],
-                until=block.until,
+                detail=detail,
+                scope=block.key.partition(":")[0] if block else None,
+                until=block.until if block else None,
             )
         )
 
@@ -235,11 +275,11 @@ class Fallback:
 
     async def _second_chance(self, blocked: list[tuple[Candidate, Block]], call: Call) -> Candidate | None:
         """With everybody passed by: who is cheap to try, else who is back soonest, waited for."""
+        if self._causes or not blocked:
+            return None
         for candidate, block in blocked:
             if block.soft:
                 return candidate
-        if not blocked:
-            return None
         candidate, block = min(blocked, key=lambda pair: pair[1].until)
         wait = block.until - self._ward.clock.time()
         if wait > min(WORTH_WAITING, call.deadline - self._ward.clock.monotonic()):
@@ -256,33 +296,3 @@ class Fallback:
             error.http_status = 503
             error.retry_after = max(min(b.until for _, b in blocked) - self._ward.clock.time(), 0.0)
         return error
-
-
-@dataclass(slots=True)
-class _Seen:
-    """Times and usage of one attempt, in the clock's monotonic seconds."""
-
-    started: float
-    first: float | None = None
-    usage: Usage | None = None
-
-
-def _estimated(call: Call, heard: Accumulator) -> Usage | None:
-    """What a stream that did not tell its usage, or died before it could, must have used."""
-    if not heard.parts:
-        return None
-    prompt = estimate_tokens(prompt_text(call.body))
-    return Usage(prompt=prompt, completion=estimate_tokens(heard.text), estimated=True)
-
-
-def _says_something(body: Json) -> bool:
-    choices = body.get("choices")
-    if not choices:
-        return False
-    delta = choices[0].get("delta")
-    if not delta:
-        return False
-    return bool(
-        delta.get("content") or delta.get("tool_calls") or delta.get("reasoning") or delta.get("reasoning_content")
-        or delta.get("refusal") or delta.get("function_call")
-    )  # fmt: skip

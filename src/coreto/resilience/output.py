@@ -115,7 +115,7 @@ def find_label(text: str, labels: tuple[str, ...]) -> str:
         label for label in labels if label.casefold() in words
     ]
     if len(named) != 1:
-        raise InvalidOutputError(f"expected one of {', '.join(labels)}; got: {brief(text, 80)}")
+        raise InvalidOutputError(f"expected one of {', '.join(labels)}; got: {brief(text, 80)}", answer=text)
     return named[0]
 
 
@@ -137,8 +137,9 @@ def find_json(text: str, schema: bytes | None) -> str:
         if error is None:
             return candidate
         where = "/".join(str(step) for step in error.instance_path)
-        raise InvalidOutputError(f"not of the schema at {where or 'the top'}: {brief(error.message, 160)}")
-    raise InvalidOutputError(f"not JSON: {brief(text, 80)}")
+        problem = f"not of the schema at {where or 'the top'}: {brief(error.message, 160)}"
+        raise InvalidOutputError(problem, answer=text)
+    raise InvalidOutputError(f"not JSON: {brief(text, 80)}", answer=text)
 
 
 def _candidates(text: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from coreto.messages import Attempt, Limits
+from coreto.messages import Accumulator, Attempt, Failover, Limits
 from coreto.providers.base import Embedder, Provider
 from coreto.providers.catalog import Deployment
 from coreto.resilience.output import Expectation
@@ -16,6 +16,10 @@ class Candidate:
     provider: Provider
     limits: Limits = Limits()
     embedder: Embedder | None = None
+    #: the server constrains an answer to any JSON schema, a bare string's included
+    constrains: bool = False
+    #: the server takes the beginning of an answer as the last message
+    prefill: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Plan:
     local_only: bool = False
     expected: Expectation = Expectation()
     dropped: tuple[tuple[str, str], ...] = ()
+    failover: Failover | None = None
     #: what the saving is measured against (SPEC R9): the first cloud deployment of the chain
     baseline: Deployment | None = None
 
@@ -50,5 +55,6 @@ class Journal:
     answered_by: str | None = None
     unmapped: tuple[str, ...] = ()
     warnings: list[str] = field(default_factory=list[str])
-    #: something was already given to the caller: no other model may answer now
+    #: what was already given to the caller of a stream
+    given: Accumulator = field(default_factory=Accumulator)
     committed: bool = False

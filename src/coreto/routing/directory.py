@@ -123,6 +123,7 @@ class DirectoryBuilder:
             context=role.context,
             local_only=role.local_only,
             expected=_expected(name, role),
+            failover=role.stream_failover,
             dropped=tuple(dropped),
             baseline=self._baseline(chain),
         )
@@ -216,7 +217,16 @@ class DirectoryBuilder:
         limits = site.limits
         if role is not None and role.timeout is not None:
             limits = Limits(limits.connect, role.timeout, limits.stall)
-        return Candidate(self._deployment(name, site, model), self._timed[provider], limits, site.embedder)
+        deployment = self._deployment(name, site, model)
+        own = site.constrains and deployment.local  # a cloud stub behind a local daemon does neither
+        return Candidate(
+            deployment,
+            self._timed[provider],
+            limits,
+            site.embedder,
+            constrains=own,
+            prefill=site.prefill and (own or not site.constrains),
+        )
 
     def _deployment(self, name: str, site: Site, model: str) -> Deployment:
         known = self._settings.models.get(name)
