@@ -375,7 +375,7 @@ class TestMemory:
 
 def test_full_queue(call, fetch, chat) -> None:
     """Past the longest queue the answer is 503 at once."""
-    with start_simulator("ollama", "--max-queue", "1", "--time-scale", "0.02") as sim:
+    with start_simulator("ollama", "--max-queue", "1", "--time-scale", "0.05") as sim:
 
         async def scenario():
             url = sim.url + "/api/chat"
