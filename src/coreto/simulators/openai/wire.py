@@ -19,6 +19,7 @@ from coreto.simulators.schema import instance_of
 
 _EMBEDDING_SIZE = 1536
 _MILLION = 1_000_000
+_KEPT_GENERATIONS = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +188,8 @@ def _reply(sim: OpenAISimulator, exchange: Exchange, prompt: str, end: tuple[Ans
         extra["service_tier"] = "default"
     if sim.flavour.name == "openrouter":
         extra["provider"] = "SimCo"
+        if len(sim.generations) >= _KEPT_GENERATIONS:
+            del sim.generations[next(iter(sim.generations))]
         sim.generations[identity] = {
             "id": identity,
             "model": exchange.model,
