@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -30,7 +29,7 @@ from coreto.messages import Accumulator, Call, Chunk, Json, Whole, finish_of, te
 from coreto.providers import embedded_process
 from coreto.providers.embedded import EmbeddedEngine, default_threads
 from coreto.providers.openai_compatible import OpenAICompatible
-from coreto.providers.weights import GgufModel, pull
+from coreto.providers.weights import GgufModel
 
 MARKER = "embedded_child.py"
 NAME = "smollm2"
@@ -63,14 +62,6 @@ class ManualClock:
                 wake.set_result(None)
         for _ in range(5):
             await asyncio.sleep(0)
-
-
-@pytest.fixture(scope="session")
-def weights() -> Path:
-    """SmolLM2, pulled once and kept between runs."""
-    named = os.environ.get("CORETO_MODELS_DIR")
-    folder = Path(named) if named else Path(tempfile.gettempdir()) / "coreto-test-models"
-    return asyncio.run(pull(NAME, folder))
 
 
 @asynccontextmanager
