@@ -1,0 +1,228 @@
+"""``coreto serve``: an application and its server, from the first line to a clean end."""
+
+import asyncio
+import contextlib
+import gc
+import ipaddress
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from coreto.app import App, data_dir
+from coreto.owner import find_owner
+from coreto.providers.catalog import split_id
+from coreto.redaction import redact
+from coreto.server.asgi import Edge
+from coreto.server.exchange import ASGIApp
+from coreto.server.services import Services
+from coreto.settings.load import Loaded
+
+try:
+    import uvloop
+except ImportError:  # Windows and PyPy have asyncio's own
+    uvloop = None
+
+#: Seconds that running requests are given when the server is told to stop.
+GRACE = 10
+#: Seconds an idle connection is kept: longer than clients' pools keep theirs, so that they close first.
+KEEP_ALIVE = 75
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where to listen: ``address`` is the host resolved, ``host`` as people write it."""
+
+    host: str
+    port: int
+    address: str
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        return socket.AF_INET6 if ":" in self.address else socket.AF_INET
+
+    def url(self, port: int, *, own: bool = False) -> str:
+        """The server's URL; ``own``: as this machine reaches it."""
+        anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 compared, not bound
+        host = anywhere.get(self.address, self.address) if own else self.host
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server that leaves signals to us and says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._on_ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    def stop(self) -> None:
+        """Take no more requests and end when the running ones have; at once when told again."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def serve(loaded: Loaded, *, host: str | None = None, port: int | None = None) -> int:
+    """Serve until told to stop; the exit code: 0, 1 when the address or the data directory is taken, 2 when
+    the configuration forbids it. ``host`` and ``port`` replace the configured ones.
+
+    Raises :class:`~coreto.errors.CoretoError` when the application cannot start.
+    """
+    settings = loaded.settings
+    _log_to_stderr(settings.log_level)
+    wanted = settings.server.host if host is None else host
+    number = settings.server.port if port is None else port
+    try:
+        place = _Place(wanted, number, _resolved(wanted or "0.0.0.0"))  # noqa: S104 refused below without keys
+    except OSError as error:
+        return _fail(f"cannot listen on {wanted}:{number}: {error.strerror}")
+    if not ipaddress.ip_address(place.address).is_loopback and not settings.server.api_keys:
+        return _fail(
+            f"listening on {place.host} lets other machines in: set `server.api_keys` (or listen on 127.0.0.1)",
+            code=2,
+        )
+    if (elsewhere := _served_by(data_dir(settings))) is not None:
+        return _fail(elsewhere)
+    try:
+        listener = _listen(place)
+    except OSError as error:
+        return _fail(f"cannot listen on {place.host}:{number}: {error.strerror}")
+    with listener, asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
+        return runner.run(_serve(loaded, place, listener))
+
+
+async def _serve(loaded: Loaded, place: _Place, listener: socket.socket) -> int:
+    app = App(loaded)
+    port = int(listener.getsockname()[1])
+
+    def on_ready() -> None:
+        app.announce(place.url(port, own=True))
+        app.keep_fresh()
+        url = place.url(port)
+        sys.stdout.write(f"Coreto listening on {url} (OpenAI-compatible base URL: {url}/v1)\n")
+        sys.stdout.flush()
+
+    server = _Server(_config(Edge(_services(app))), on_ready)
+    _stop_on_signals(server)
+    try:
+        await app.start()
+        if not app.is_owner and (elsewhere := _served_by(app.data_dir)) is not None:
+            return _fail(elsewhere)
+        # What is there now stays: collections need not look at it again.
+        gc.collect()
+        gc.freeze()
+        if not server.should_exit:
+            await server.serve(sockets=[listener])
+    finally:
+        await app.close()
+    return 0
+
+
+def _config(edge: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        edge,
+        interface="asgi3",
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=GRACE,
+    )
+
+
+def _services(app: App) -> Services:
+    keys = tuple(key.get_secret_value() for key in app.settings.server.api_keys)
+    return Services(
+        gateway=app.gateway,
+        status=app.status,
+        why_not_ready=lambda: why_not_ready(app),
+        keys=(*keys, app.key) if keys else (),
+    )
+
+
+def why_not_ready(app: App) -> str | None:
+    """Why no deployment can answer now; ``None`` when one can."""
+    reasons: list[str] = []
+    for deployment in app.gateway.directory.deployments.values():
+        found = app.inventory.get(split_id(deployment.id)[0])
+        block = app.health.block(deployment)
+        if block is not None:
+            reasons.append(f"{deployment.id}: {block.reason}")
+        elif found is not None and not found.health.ok:
+            reasons.append(f"{deployment.id}: {found.health.detail}")
+        else:
+            return None
+    return "; ".join(reasons) or "there is no deployment: `coreto doctor` says what is missing"
+
+
+def _served_by(folder: Path) -> str | None:
+    """Who serves this data directory already; ``None`` when nobody does."""
+    owner = find_owner(folder)
+    if owner is None or owner.url is None:
+        return None
+    return f"another Coreto serves this data directory already, at {owner.url} (process {owner.pid})"
+
+
+def _resolved(host: str) -> str:
+    """The address of ``host``, IPv4 where it has both. Raises ``OSError``."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
+    return str(found[0][4][0])
+
+
+def _listen(place: _Place) -> socket.socket:
+    """A listening socket. Clients that come before the server is ready wait."""
+    both = place.address == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server(
+        (place.address, place.port), family=place.family, backlog=2048, dualstack_ipv6=both
+    )
+
+
+def _stop_on_signals(server: _Server) -> None:
+    loop = asyncio.get_running_loop()
+
+    def told_to_stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        loop.call_soon_threadsafe(server.stop)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, server.stop)
+        except NotImplementedError:  # Windows
+            signal.signal(number, told_to_stop)
+
+
+class _Redacted(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def _log_to_stderr(level: str) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Redacted("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    for name, least in (("coreto", level.upper()), ("uvicorn", "WARNING")):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(least)
+        logger.propagate = False
+
+
+def _fail(message: str, *, code: int = 1) -> int:
+    sys.stderr.write(f"error: {message}\n")
+    return code

@@ -1,0 +1,1 @@
+"""The OpenAI-compatible server: raw ASGI for ``/v1``, FastAPI for ``/api``."""

@@ -1,0 +1,63 @@
+"""``/api``: what people and dashboards ask. Not on any call's path, so FastAPI may do the work."""
+
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from coreto.errors import CoretoError
+from coreto.server.exchange import Reply
+from coreto.server.failures import failed, refused, unexpected
+from coreto.server.services import Services
+
+_STATUS_KEYS = {
+    "cloud_available": "a deployment off this machine can be asked",
+    "local_available": "a deployment on this machine can be asked",
+    "fallback_enabled": "the next deployment is tried when one fails",
+    "current_model": "the deployment that answered last",
+    "vram_used_gb": "GiB of GPU memory that models fill; null: not known",
+    "brain_loaded": "a local model of the role `brain` is in memory; null: not known",
+    "executor_loaded": "the same for the role `executor`",
+    "deployments": "health, breaker, last error and latency of each",
+}
+
+
+def build_api(services: Services, version: str) -> FastAPI:
+    """The application behind ``/api``. Its documentation pages are off: they load code from elsewhere."""
+    api = FastAPI(
+        title="Coreto", version=version, openapi_url="/api/openapi.json", docs_url=None, redoc_url=None
+    )
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        message = f"{request.method} {request.url.path}: {error.detail}"
+        code = "method_not_allowed" if error.status_code == 405 else "not_found"
+        return _response(refused(error.status_code, message, code))
+
+    async def fail(request: Request, error: Exception) -> Response:
+        if isinstance(error, CoretoError):
+            return _response(failed(error))
+        return _response(unexpected(error, request.method, request.url.path))
+
+    async def show_status() -> Response:
+        return Response(orjson.dumps(await services.status()), media_type="application/json")
+
+    api.add_exception_handler(HTTPException, refuse)
+    api.add_exception_handler(CoretoError, fail)
+    api.add_exception_handler(Exception, fail)
+    api.add_api_route("/api/status", show_status, methods=["GET"], **_described("How everything is"))
+    return api
+
+
+def _response(reply: Reply) -> Response:
+    return Response(
+        reply.body, reply.status, {name.decode(): value.decode() for name, value in reply.headers}
+    )
+
+
+def _described(summary: str) -> dict[str, Any]:
+    properties = {name: {"description": meaning} for name, meaning in _STATUS_KEYS.items()}
+    schema = {"type": "object", "properties": properties, "required": list(properties)}
+    content = {"application/json": {"schema": schema}}
+    return {"summary": summary, "responses": {200: {"description": "Status", "content": content}}}

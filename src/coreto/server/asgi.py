@@ -1,0 +1,109 @@
+"""The server's edge: every request comes in here, and no exception leaves."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from importlib import metadata
+from typing import cast
+
+import orjson
+
+from coreto.errors import CoretoError
+from coreto.server.access import Access
+from coreto.server.api import build_api
+from coreto.server.chat import chat, embeddings
+from coreto.server.exchange import ASGIApp, Exchange, Receive, Reply, Scope, Send
+from coreto.server.failures import failed, refused, unexpected
+from coreto.server.models import list_models, show_model
+from coreto.server.services import Services
+
+Handler = Callable[[Exchange], Awaitable[Reply | None]]
+_MODEL = "/v1/models/"
+_PROBES = ("/healthz", "/readyz")
+
+
+class Edge:
+    """The ASGI application: finds the handler, keeps out who may not in, turns errors into responses."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._access = Access(services.keys)
+        self._api: ASGIApp = cast("ASGIApp", build_api(services, metadata.version("coreto")))
+        self._routes: dict[str, dict[str, Handler]] = {
+            "/v1/chat/completions": {"POST": partial(chat, services=services)},
+            "/v1/embeddings": {"POST": partial(embeddings, services=services)},
+            "/v1/models": {"GET": self._list_models},
+            "/healthz": {"GET": self._healthz},
+            "/readyz": {"GET": self._readyz},
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http", "lifespan and websockets are off"
+        exchange = Exchange(scope, receive, send)
+        try:
+            reply = self._refusal(exchange)
+            if reply is None and exchange.path.startswith("/api/"):
+                await self._api(scope, receive, exchange.relay)
+            elif reply is None:
+                reply = await self._handler(exchange)(exchange)
+        except CoretoError as error:
+            reply = failed(error)
+        except asyncio.CancelledError:  # the grace of a shutdown is over
+            reply = refused(503, "the server is shutting down", "shutting_down")
+        except Exception as error:  # noqa: BLE001 boundary: our own faults reach the client as errors
+            reply = unexpected(error, exchange.method, exchange.path)
+        if reply is not None and not exchange.gone:
+            await exchange.finish(reply)
+
+    def _refusal(self, exchange: Exchange) -> Reply | None:
+        if exchange.path in _PROBES:
+            return None
+        why = self._access.refusal(exchange.headers)
+        if why is None:
+            return None
+        if self._access.needs_key:
+            return refused(401, why, "invalid_api_key", [(b"www-authenticate", b"Bearer")])
+        return refused(403, why, "forbidden")
+
+    def _handler(self, exchange: Exchange) -> Handler:
+        path = exchange.path
+        methods = self._routes.get(path)
+        if methods is None:
+            if not path.startswith(_MODEL) or path == _MODEL:
+                return _no_such_path
+            methods = {"GET": self._show_model}
+        method = "GET" if exchange.method == "HEAD" else exchange.method
+        return methods.get(method) or partial(_other_method, methods=methods)
+
+    async def _list_models(self, exchange: Exchange) -> Reply:
+        del exchange
+        return list_models(self._services.gateway.directory)
+
+    async def _show_model(self, exchange: Exchange) -> Reply:
+        return show_model(self._services.gateway.directory, exchange.path.removeprefix(_MODEL))
+
+    async def _healthz(self, exchange: Exchange) -> Reply:
+        del exchange
+        return Reply(200, b'{"status":"ok"}')
+
+    async def _readyz(self, exchange: Exchange) -> Reply:
+        del exchange
+        reason = self._services.why_not_ready()
+        if reason is None:
+            return Reply(200, b'{"status":"ready"}')
+        return Reply(503, orjson.dumps({"status": "not ready", "reason": reason}))
+
+
+async def _no_such_path(exchange: Exchange) -> Reply:
+    hint = "" if exchange.path.startswith("/v1/") else "; the OpenAI-compatible API is under /v1"
+    return refused(404, f"there is nothing at {exchange.path!r}{hint}", "not_found")
+
+
+async def _other_method(exchange: Exchange, methods: Mapping[str, Handler]) -> Reply:
+    """What is allowed, to who asks (OPTIONS) and to who does not. No CORS: see :mod:`coreto.server.access`."""
+    names = ", ".join([*methods, "HEAD", "OPTIONS"] if "GET" in methods else [*methods, "OPTIONS"])
+    allow = (b"allow", names.encode())
+    if exchange.method == "OPTIONS":
+        return Reply(204, headers=(allow,))
+    message = f"{exchange.path} does not answer {exchange.method}, only {names}"
+    return refused(405, message, "method_not_allowed", [allow])

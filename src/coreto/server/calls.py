@@ -1,0 +1,78 @@
+"""From a request's body and headers to a call. Pure but for the call's id."""
+
+import secrets
+from dataclasses import dataclass
+
+from coreto.errors import InvalidRequestError
+from coreto.labels import Label, combine
+from coreto.messages import Call, EmbedCall, Json
+from coreto.routing.directory import AUTO
+from coreto.server.exchange import Exchange
+from coreto.server.validate import check_chat, check_embeddings, is_name
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    label: Label
+    user: str | None
+    run: str | None
+
+
+def chat_call(body: Json, exchange: Exchange) -> Call:
+    """The call that a chat request asks for. Raises :class:`InvalidRequestError`."""
+    check_chat(body)
+    caller = _caller(body, exchange)
+    return Call(
+        secrets.token_hex(12),
+        _upstream_body(body),
+        body.get("model") or AUTO,
+        stream=body.get("stream") is True,
+        label=caller.label,
+        user=caller.user,
+        run=caller.run,
+    )
+
+
+def embed_call(body: Json, exchange: Exchange) -> EmbedCall:
+    """The call that an embeddings request asks for. Raises :class:`InvalidRequestError`."""
+    check_embeddings(body)
+    caller = _caller(body, exchange)
+    return EmbedCall(
+        secrets.token_hex(12),
+        _upstream_body(body),
+        body.get("model") or AUTO,
+        caller.label,
+        user=caller.user,
+        run=caller.run,
+    )
+
+
+def _upstream_body(body: Json) -> Json:
+    """``body`` without the one field that is ours."""
+    if "private" not in body:
+        return body
+    return {name: value for name, value in body.items() if name != "private"}
+
+
+def _caller(body: Json, exchange: Exchange) -> _Caller:
+    label = _label(exchange.header(b"x-coreto-label"))
+    if body.get("private"):
+        label = combine(label, Label.PRIVATE)
+    user = _name(exchange, "x-coreto-user") or body.get("user")
+    return _Caller(label, user, _name(exchange, "x-coreto-run"))
+
+
+def _label(text: str | None) -> Label:
+    if text is None:
+        return Label.INTERNAL
+    try:
+        return Label.parse(text)
+    except ValueError as error:
+        raise InvalidRequestError(f"x-coreto-label: {error}", "x-coreto-label") from None
+
+
+def _name(exchange: Exchange, header: str) -> str | None:
+    value = exchange.header(header.encode())
+    if value and not is_name(value):
+        raise InvalidRequestError(f"{header} must be a text without control characters", header)
+    return value or None

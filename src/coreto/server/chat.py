@@ -1,0 +1,91 @@
+"""``/v1/chat/completions`` and ``/v1/embeddings``."""
+
+from coreto.errors import CallError, InvalidRequestError
+from coreto.messages import Call, Chunk, Json, Trace, Whole
+from coreto.server.answers import embeddings_reply, event, last_events, whole_reply
+from coreto.server.calls import chat_call, embed_call
+from coreto.server.exchange import Exchange, Reply
+from coreto.server.services import GatewayPort, Services
+from coreto.server.validate import parse_body
+
+MAX_BODY = 32 * 2**20
+
+
+class TooLargeError(InvalidRequestError):
+    """The request's body is larger than 32 MiB."""
+
+    code = "request_too_large"
+    http_status = 413
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+
+async def chat(exchange: Exchange, services: Services) -> Reply | None:
+    """Answer a chat request. Raises :class:`~coreto.errors.CoretoError`."""
+    body = await _read(exchange)
+    if body is None:
+        return None
+    call = chat_call(body, exchange)
+    if call.stream:
+        await _stream(exchange, services.gateway, call)
+        return None
+    whole: Whole | None = None
+    trace: Trace | None = None
+    with exchange.watch():
+        async with services.gateway.open(call) as items:
+            async for item in items:
+                if isinstance(item, Whole):
+                    whole = item
+                elif isinstance(item, Trace):
+                    trace = item
+    if exchange.gone:
+        return None
+    if whole is None or trace is None:
+        raise CallError("the gateway ended without an answer")
+    return whole_reply(whole, trace)
+
+
+async def _stream(exchange: Exchange, gateway: GatewayPort, call: Call) -> None:
+    """Pass the chunks on as they come. Nothing is sent before the first, so that a failure until then is
+    a proper HTTP error."""
+    last: Json = {}
+    trace: Trace | None = None
+    headers = [(b"x-coreto-id", call.id.encode())]
+    with exchange.watch():
+        async with gateway.open(call) as items:
+            async for item in items:
+                if isinstance(item, Chunk):
+                    if not exchange.started:
+                        await exchange.start(headers)
+                    last = item.body
+                    await exchange.write(event(item))
+                elif isinstance(item, Trace):
+                    trace = item
+    if exchange.gone:
+        return
+    if trace is None or not exchange.started:
+        raise CallError("the gateway ended without an answer")
+    await exchange.end(last_events(last, trace))
+
+
+async def embeddings(exchange: Exchange, services: Services) -> Reply | None:
+    """Answer an embeddings request. Raises :class:`~coreto.errors.CoretoError`."""
+    body = await _read(exchange)
+    if body is None:
+        return None
+    call = embed_call(body, exchange)
+    with exchange.watch():
+        answer, trace = await services.gateway.embed(call)
+        return embeddings_reply(answer, trace, body.get("encoding_format"))
+    return None  # the client has hung up
+
+
+async def _read(exchange: Exchange) -> Json | None:
+    """The request's body; ``None`` when the client is gone. Raises :class:`InvalidRequestError`."""
+    raw = await exchange.read(MAX_BODY)
+    if raw is None:
+        if exchange.gone:
+            return None
+        raise TooLargeError
+    return parse_body(raw)

@@ -1,0 +1,35 @@
+"""What the server is given to work with. It knows no application, only this."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from coreto.messages import Call, EmbedCall, Item, Json, Trace
+from coreto.routing.directory import Directory
+
+
+class GatewayPort(Protocol):
+    """What answers. ``directory`` is replaced whenever the models at hand change: read it anew."""
+
+    @property
+    def directory(self) -> Directory: ...
+
+    def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
+        """The items of an answer, its trace last. Raises :class:`~coreto.errors.CoretoError`."""
+        ...
+
+    async def embed(self, call: EmbedCall) -> tuple[Json, Trace]:
+        """Embeddings and their trace. Raises :class:`~coreto.errors.CoretoError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """``status``: the body of ``/api/status``. ``why_not_ready``: why no model can answer now, ``None``
+    when one can. ``keys``: the bearer keys accepted; none: every client on this machine is."""
+
+    gateway: GatewayPort
+    status: Callable[[], Awaitable[Json]]
+    why_not_ready: Callable[[], str | None]
+    keys: tuple[str, ...] = field(default=(), repr=False)
