@@ -69,7 +69,7 @@ async def _attempt(
             outcome = "ok"
             ward.health.succeeded(deployment, seconds * 1000)
         else:
-            ward.health.abandoned(deployment)
+            ward.health.abandoned(deployment, seconds)
         detail = failure.message if failure else None
         journal.attempts.append(
             Attempt(

@@ -178,6 +178,8 @@ def translate(error: Exception, *, connected: bool) -> CallError:
             return UnreachableError(f"nothing listens at {error.host}:{error.port}")
         case aiohttp.ClientConnectorError() | aiohttp.InvalidURL():
             return UnreachableError(text)
+        case aiohttp.ClientOSError():  # on a connection that stood: reset, broken pipe
+            return CutError(f"the connection was cut: {text}")
         case aiohttp.ClientResponseError():
             return GarbledError(f"not an HTTP response: {text}")
         case _:

@@ -19,16 +19,14 @@ _WORDS: tuple[tuple[re.Pattern[str], type[CallError]], ...] = tuple(
         (r"requires a subscription|requires a paid", errors.EntitlementError),
         (r"maximum pending requests|server busy", errors.QueueFullError),
         (r"server overloaded", errors.OverloadedError),
-        (r"cloud is disabled", errors.EntitlementError),
         (r"model .*not found|try pulling it first|unknown model", errors.MissingModelError),
         (r"does not support", errors.UnsupportedError),
-        (r"error parsing tool call", errors.InvalidOutputError),
     )
 )
 
 
 def classify(status: int, body: bytes, headers: Mapping[str, str], now: float) -> CallError:
-    """The error for a response with a status of 400 or more. ``now``: epoch seconds."""
+    """The error for a response that is not 200, or for an error line within one. ``now``: epoch seconds."""
     try:
         message = str(parse_object(body).get("error") or f"HTTP {status}")
     except errors.GarbledError:
@@ -41,13 +39,17 @@ def classify(status: int, body: bytes, headers: Mapping[str, str], now: float) -
         )
     if status == 402:
         return errors.BillingError(brief(message), status=status, scope=Scope.MODEL)
-    if status == 429 and "usage limit" in message:
+    if "usage limit" in message:  # with status 429, or in the middle of a stream
         return errors.QuotaError(brief(message), status=status, until=quota_end(message, now))
     if status == 502:
         # The daemon's own body carries the signed URL of its request: say what it means instead.
         return errors.UnreachableError(
             "the local daemon cannot reach Ollama Cloud", status=status, scope=Scope.ACCOUNT
         )
+    if "cloud is disabled" in message:
+        return errors.EntitlementError(brief(message), status=status, scope=Scope.ACCOUNT)
+    if "error parsing tool call" in message:
+        return errors.InvalidOutputError(brief(message))
     for pattern, kind in _WORDS:
         if pattern.search(message):
             return kind(brief(message), status=status, retry_after=after)

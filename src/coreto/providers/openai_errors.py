@@ -24,7 +24,8 @@ _MEMORY = re.compile(
     re.IGNORECASE,
 )
 _MISSING = re.compile(
-    r"model\b.*\b(?:not found|does not exist|is not available|not a valid model)|no such model", re.IGNORECASE
+    r"model\b.*\b(?:not found|does not exist|is not available)|not a valid model|model is not loaded|no such model",
+    re.IGNORECASE,
 )
 _QUOTA = re.compile(
     r"usage limit|insufficient[_ ]quota|exceeded your current quota|quota (?:exceeded|exhausted)|limit reached for",
@@ -57,6 +58,7 @@ _BY_CODE: dict[str, type[CallError]] = {
     "rate_limit_error": errors.RateError,
     "provider_overloaded": errors.OverloadedError,
     "overloaded_error": errors.OverloadedError,
+    "overloaded": errors.OverloadedError,
     "provider_unavailable": errors.OverloadedError,
     "model_not_found": errors.MissingModelError,
     "not_found_error": errors.MissingModelError,
@@ -66,9 +68,7 @@ _BY_CODE: dict[str, type[CallError]] = {
     "content_filter": errors.FilteredError,
     "refusal": errors.FilteredError,
     "timeout": errors.TimedOutError,
-    "server": errors.ServerFaultError,
-    "server_error": errors.ServerFaultError,
-}
+}  # "server_error" is not here: message and status tell more
 
 _BY_STATUS: dict[int, type[CallError]] = {
     401: errors.AuthError,
@@ -76,6 +76,7 @@ _BY_STATUS: dict[int, type[CallError]] = {
     403: errors.EntitlementError,
     404: errors.MissingModelError,
     408: errors.TimedOutError,
+    410: errors.RetiredError,
     413: errors.ContextError,
     429: errors.RateError,
     503: errors.OverloadedError,
@@ -106,7 +107,7 @@ class Fault:
 
 
 def classify(status: int, body: bytes, headers: Mapping[str, str], now: float) -> CallError:
-    """The error for a response with a status of 400 or more. ``now``: epoch seconds."""
+    """The error for a response that is not 200. ``now``: epoch seconds."""
     try:
         parsed: object = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -131,7 +132,7 @@ def read_fault(parsed: object) -> Fault:
     inner = cast("Json", error)
     metadata = as_object(inner.get("metadata"))
     hints = as_object(inner.get("availability") or metadata.get("availability"))
-    candidates = (metadata.get("error_type"), hints.get("code"), inner.get("code"), inner.get("type"))
+    candidates = (hints.get("code"), metadata.get("error_type"), inner.get("code"), inner.get("type"))
     code = inner.get("code")
     return Fault(
         message=str(inner.get("message") or inner.get("detail") or inner),
@@ -169,4 +170,6 @@ def _kind(status: int, fault: Fault) -> type[CallError]:
             return kind
     if status in _BY_STATUS:
         return _BY_STATUS[status]
+    if status < 400:
+        return errors.GarbledError  # a redirect, say: no API of a model answers so
     return errors.ServerFaultError if status >= 500 else errors.RejectedError

@@ -14,7 +14,9 @@ from coreto.errors import (
     CoretoError,
     ExhaustedError,
     InvalidOutputError,
+    MissingModelError,
     RejectedError,
+    RetiredError,
     TimedOutError,
 )
 from coreto.messages import Attempt, Call, Item, Restart, Usage, estimate_tokens, prompt_text
@@ -79,14 +81,15 @@ class Fallback:
         while waiting:
             candidate = waiting.popleft()
             if self._passed_by(candidate, call, blocked):  # 1
+                if blocked and blocked[-1][0] is candidate:
+                    self._replace(candidate, _gone(blocked[-1][1]), waiting)
                 continue
             async with aclosing(self._ask(candidate, call, last=not self._any_free(waiting))) as items:
                 async for item in items:
                     yield item
             if self._journal.answered_by:  # 2
                 return
-            if (heir := self._heir(candidate)) is not None:  # 6
-                waiting.appendleft(heir)
+            self._replace(candidate, self._causes[-1], waiting)  # 6
         second = await self._second_chance(blocked, call)
         if second is not None:
             async with aclosing(self._ask(second, call, last=True)) as items:
@@ -176,9 +179,11 @@ class Fallback:
             ward.health.failed(deployment, error, seconds)
             self._note(candidate, seen, error.code, seconds, error)
             raise
-        except (asyncio.CancelledError, GeneratorExit):
-            ward.health.abandoned(deployment)
-            self._note(candidate, seen, "canceled", ward.clock.monotonic() - seen.started)
+        except (asyncio.CancelledError, GeneratorExit, CoretoError) as error:
+            seconds = ward.clock.monotonic() - seen.started
+            ward.health.abandoned(deployment, seconds)
+            outcome = error.code if isinstance(error, CoretoError) else "canceled"
+            self._note(candidate, seen, outcome, seconds)
             raise
         seconds = ward.clock.monotonic() - seen.started
         ward.health.succeeded(deployment, seconds * 1000)
@@ -262,16 +267,20 @@ class Fallback:
     def _any_free(self, candidates: Iterable[Candidate]) -> bool:
         return any(self._ward.health.block(c.deployment) is None for c in candidates)
 
-    def _heir(self, candidate: Candidate) -> Candidate | None:
-        error = self._causes[-1] if self._causes else None
-        if not isinstance(error, CallError) or error.code not in ("retired", "model_missing"):
-            return None
+    def _replace(self, candidate: Candidate, error: CoretoError | None, waiting: deque[Candidate]) -> None:
+        """Put the successor of a model that is gone in its place, unless it has a place already. It is never
+        farther away than the model that it replaces."""
+        if not isinstance(error, RetiredError | MissingModelError):
+            return
         heir = self._ward.successor(candidate, error)
-        if heir is not None:
-            self._journal.warnings.append(
-                f"{candidate.deployment.id} is gone; {heir.deployment.id} takes its place"
-            )
-        return heir
+        if heir is None or heir.deployment.local < candidate.deployment.local:
+            return
+        name = heir.deployment.id
+        if all(c.deployment.id != name for c in waiting) and all(
+            a.deployment != name for a in self._journal.attempts
+        ):
+            self._journal.warnings.append(f"{candidate.deployment.id} is gone; {name} takes its place")
+            waiting.appendleft(heir)
 
     async def _second_chance(self, blocked: list[tuple[Candidate, Block]], call: Call) -> Candidate | None:
         """With everybody passed by: who is cheap to try, else who is back soonest, waited for."""
@@ -296,3 +305,14 @@ class Fallback:
             error.http_status = 503
             error.retry_after = max(min(b.until for _, b in blocked) - self._ward.clock.time(), 0.0)
         return error
+
+
+def _gone(block: Block) -> CallError | None:
+    """The error that took a model out of service because it is gone; ``None`` for any other reason."""
+    if block.code == MissingModelError.code:
+        return MissingModelError(block.reason)
+    if block.code != RetiredError.code:
+        return None
+    error = RetiredError(block.reason)
+    error.successors = block.successors
+    return error

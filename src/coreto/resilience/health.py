@@ -45,6 +45,8 @@ class Block:
     until: float
     code: str
     soft: bool = False
+    #: of a retired model, as its provider named them
+    successors: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -53,6 +55,7 @@ class Breaker:
 
     failures: int = 0
     opened_for: float = 0.0
+    opened_at: float = 0.0
     open_until: float = 0.0
     probing: bool = False
     last_code: str = ""
@@ -72,6 +75,7 @@ class CoolDown:
     until: float
     code: str
     reason: str
+    successors: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -121,7 +125,7 @@ class HealthBook:
             cool = self._cool.get(key)
             if cool is not None:
                 if now < cool.until:
-                    return Block(key, cool.reason, cool.until, cool.code)
+                    return Block(key, cool.reason, cool.until, cool.code, successors=cool.successors)
                 del self._cool[key]
                 self._emit(HealthChanged(key, "back", "cool-down over"))
         for key in _breaker_keys(deployment):
@@ -138,11 +142,13 @@ class HealthBook:
             if breaker is not None and breaker.opened_for:
                 breaker.probing = True
 
-    def abandoned(self, deployment: Deployment) -> None:
-        """The caller left before the call came to anything; a probe it may have been is free again."""
+    def abandoned(self, deployment: Deployment, seconds: float = 0.0) -> None:
+        """The caller left after ``seconds``, before the call came to anything; a probe it may have been is
+        free again."""
+        started = self._clock.time() - seconds
         for key in _breaker_keys(deployment):
             breaker = self._breakers.get(key)
-            if breaker is not None:
+            if breaker is not None and started >= breaker.opened_at:  # begun before, it was no probe
                 breaker.probing = False
 
     def succeeded(self, deployment: Deployment, ms: float) -> None:
@@ -165,32 +171,35 @@ class HealthBook:
         record.failures += 1
         record.last_error, record.last_code = error.message, error.code
         record.last_error_at = now = self._clock.time()
+        self.abandoned(deployment, seconds)
         if error.trips_breaker:
             unreachable = isinstance(error, errors.UnreachableError)
             key = _breaker_keys(deployment)[0 if unreachable else 1]
-            self._trip(key, error, now, quick=seconds < QUICK)
-        else:
-            self.abandoned(deployment)
+            self._trip(key, error, now, seconds)
         self._cool_down(deployment, error, now)
 
-    def _trip(self, key: str, error: CallError, now: float, *, quick: bool) -> None:
+    def _trip(self, key: str, error: CallError, now: float, seconds: float) -> None:
         breaker = self._breakers.setdefault(key, Breaker())
+        if now - seconds < breaker.opened_at:
+            return  # begun before it opened: one burst of failures is one reason to open, not many
         breaker.failures += 1
-        breaker.last_code, breaker.quick, breaker.probing = error.code, quick, False
+        breaker.last_code, breaker.quick = error.code, seconds < QUICK
         if breaker.failures >= THRESHOLD:
             breaker.opened_for = min(breaker.opened_for * 2, OPEN_MOST) if breaker.opened_for else OPEN_FIRST
-            breaker.open_until = now + breaker.opened_for
+            breaker.opened_at, breaker.open_until = now, now + breaker.opened_for
             self._emit(HealthChanged(key, "open", error.message, breaker.open_until))
 
     def _cool_down(self, deployment: Deployment, error: CallError, now: float) -> None:
         key = scope_key(deployment, error.scope)
-        seconds = COOL.get(type(error))
+        seconds = COOL.get(type(error)) if error.retry_after is None else error.retry_after
         if key is None or (seconds is None and error.until is None):
             return
-        until = error.until
-        if until is None:
-            until = now + (error.retry_after if error.retry_after is not None else seconds or 0.0)
-        self._cool[key] = CoolDown(until, error.code, error.message)
+        until = now + (seconds or 0.0) if error.until is None else error.until
+        known = self._cool.get(key)
+        if known is not None and known.until >= until:
+            return
+        successors = error.successors if isinstance(error, errors.RetiredError) else ()
+        self._cool[key] = CoolDown(until, error.code, error.message, successors)
         self._emit(HealthChanged(key, "cooling", error.message, until))
 
     def cooling(self) -> dict[str, CoolDown]:

@@ -111,7 +111,8 @@ def find_label(text: str, labels: tuple[str, ...]) -> str:
     """The one label that ``text`` names, in any case. Raises :class:`InvalidOutputError`."""
     exact = text.strip().strip("\"'`.*").casefold()
     words = {word.casefold() for word in _WORD.findall(text)}
-    named = [label for label in labels if label.casefold() == exact] or [
+    said = text.strip()
+    named = [label for label in labels if label == said or label.casefold() == exact] or [
         label for label in labels if label.casefold() in words
     ]
     if len(named) != 1:
@@ -120,37 +121,41 @@ def find_label(text: str, labels: tuple[str, ...]) -> str:
 
 
 def find_json(text: str, schema: bytes | None) -> str:
-    """The JSON in ``text``: all of it, a fenced block, or the first object or array in it.
+    """The JSON in ``text``: all of it, a fenced block, or the first object or array in it. Without a
+    ``schema`` it must be an object.
 
-    Raises :class:`InvalidOutputError` when there is none, or it is not valid against ``schema``.
+    Raises :class:`InvalidOutputError` when there is none, or none is valid against ``schema``.
     """
-    for candidate in _candidates(text):
-        try:
-            value: object = orjson.loads(candidate)
-        except orjson.JSONDecodeError:
-            continue
-        if schema is None:
-            if isinstance(value, dict | list):
+    problem = ""
+    for group in _candidates(text):
+        for candidate in group:
+            try:
+                value: object = orjson.loads(candidate)
+            except orjson.JSONDecodeError:
+                continue
+            flaw = _flaw(value, schema)
+            if flaw is None:
                 return candidate
-            continue
-        error = next(iter(_validator(schema).iter_errors(value)), None)
-        if error is None:
-            return candidate
-        where = "/".join(str(step) for step in error.instance_path)
-        problem = f"not of the schema at {where or 'the top'}: {brief(error.message, 160)}"
-        raise InvalidOutputError(problem, answer=text)
-    raise InvalidOutputError(f"not JSON: {brief(text, 80)}", answer=text)
+            problem = problem or flaw
+        if problem:
+            break  # a part of JSON that is wrong is not the answer
+    raise InvalidOutputError(problem or f"not JSON: {brief(text, 80)}", answer=text)
 
 
-def _candidates(text: str) -> list[str]:
-    found = [text.strip(), *(block.strip() for block in _FENCE.findall(text))]
-    starts = [i for i in (text.find("{"), text.find("[")) if i >= 0]
-    if starts:
-        start = min(starts)
-        end = text.rfind("}" if text[start] == "{" else "]")
-        if end > start:
-            found.append(text[start : end + 1])
-    return found
+def _flaw(value: object, schema: bytes | None) -> str | None:
+    if schema is None:
+        return None if isinstance(value, dict) else "JSON, but not an object"
+    error = next(iter(_validator(schema).iter_errors(value)), None)
+    if error is None:
+        return None
+    where = "/".join(str(step) for step in error.instance_path)
+    return f"not of the schema at {where or 'the top'}: {brief(error.message, 160)}"
+
+
+def _candidates(text: str) -> list[list[str]]:
+    spans = [(text.find(opening), text.rfind(closing)) for opening, closing in ("{}", "[]")]
+    parts = [[text[start : end + 1]] for start, end in sorted(spans) if 0 <= start < end]
+    return [[text.strip()], [block.strip() for block in _FENCE.findall(text)], *parts]
 
 
 def _with_text(body: Json, text: str) -> Json:
