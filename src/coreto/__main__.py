@@ -1,0 +1,5 @@
+"""``python -m coreto``."""
+
+from coreto.cli.main import main
+
+main()
