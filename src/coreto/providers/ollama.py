@@ -35,6 +35,11 @@ def plain_name(model: str) -> str:
     return model.removesuffix(":cloud").removesuffix("-cloud") if is_cloud_name(model) else model
 
 
+def full_name(model: str) -> str:
+    """A model's name with its tag, as Ollama lists it."""
+    return model if ":" in model.rpartition("/")[2] else f"{model}:latest"
+
+
 def daemon_name(model: str) -> str:
     """A cloud model's name as the signed-in local daemon knows it."""
     plain = plain_name(model)
@@ -125,7 +130,7 @@ class Ollama:
             return False
         if label is Label.PRIVATE and self._stubs is None:
             await self.models()
-        return self._stubs is None or name not in self._stubs
+        return self._stubs is None or full_name(name) not in self._stubs
 
     async def embed(self, call: EmbedCall) -> Json:
         name = self.wire_name(call.model)
@@ -153,7 +158,7 @@ class Ollama:
     async def models(self) -> tuple[ModelInfo, ...]:
         listed = as_objects((await self._get("/api/tags")).get("models"))
         infos = tuple(_model_info(m) for m in listed if m.get("name"))
-        self._stubs = frozenset(info.name for info in infos if not info.local)
+        self._stubs = frozenset(full_name(info.name) for info in infos if not info.local)
         return infos
 
     async def health(self) -> Health:
@@ -178,7 +183,7 @@ class Ollama:
         await self._command({"model": model, "messages": [], "stream": False, "keep_alive": 0})
         # The engine answers at once; the memory is free when the model has left /api/ps.
         give_up = self._clock.monotonic() + UNLOAD_WITHIN
-        while any(r.name == model for r in await self.resident()):
+        while any(r.name == full_name(model) for r in await self.resident()):
             if self._clock.monotonic() >= give_up:
                 raise TimedOutError(f"{model!r} is still loaded {UNLOAD_WITHIN:g} s after it was told to go")
             await self._clock.sleep(0.1)

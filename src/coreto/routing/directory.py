@@ -10,7 +10,7 @@ from coreto.messages import Limits
 from coreto.providers.catalog import Deployment, replacement, split_id
 from coreto.providers.discovery import Inventory
 from coreto.providers.factory import Site
-from coreto.providers.ollama import is_cloud_name
+from coreto.providers.ollama import full_name, is_cloud_name
 from coreto.providers.profiles import profile_of
 from coreto.providers.rules import Rules
 from coreto.resilience.output import Expectation
@@ -31,6 +31,8 @@ class Directory:
     deployments: Mapping[str, Deployment]
     warnings: tuple[str, ...] = ()
     make: Callable[[str], Candidate | None] = field(default=lambda _: None, repr=False)
+    #: why a deployment may not be asked at all; ``None`` when it may
+    bar: Callable[[str], str | None] = field(default=lambda _: None, repr=False)
 
     def plan(self, name: str) -> Plan:
         """The plan for a role, ``auto`` or a deployment. Raises :class:`UnknownModelError`."""
@@ -42,6 +44,9 @@ class Directory:
             known = [*self.plans, *self.deployments]
             bare = [d for d in self.deployments if split_id(d)[1] == name]
             raise UnknownModelError(name, bare or difflib.get_close_matches(name, known, n=3, cutoff=0.5))
+        reason = self.bar(name)
+        if reason is not None:
+            return Plan(name=name, role=None, candidates=(), fallback=False, dropped=((name, reason),))
         return Plan(name=name, role=None, candidates=(candidate,), fallback=False)
 
     def successor(self, candidate: Candidate, error: CallError) -> Candidate | None:
@@ -52,7 +57,7 @@ class Directory:
         for model in (*declared, *offered):
             name = model if split_id(model)[0] == deployment.provider else f"{deployment.provider}/{model}"
             heir = self.make(name)
-            if heir is not None and heir.deployment.id != deployment.id:
+            if heir is not None and heir.deployment.id != deployment.id and self.bar(name) is None:
                 return replace(heir, limits=candidate.limits)
         return None
 
@@ -87,11 +92,12 @@ class DirectoryBuilder:
             plans.setdefault(AUTO, replace(plans[DEFAULT_ROLE], name=AUTO))
         deployments = {c.deployment.id: c.deployment for plan in plans.values() for c in plan.candidates}
         for name in self._listed():
-            candidate = self._candidate(name)
+            candidate = None if self._barred(name) else self._candidate(name)
             if candidate is not None:
                 deployments.setdefault(candidate.deployment.id, candidate.deployment)
         deployments.pop(RULES, None)
-        return Directory(plans, deployments, tuple(dict.fromkeys(self._warnings)), self._candidate)
+        warnings = tuple(dict.fromkeys(self._warnings))
+        return Directory(plans, deployments, warnings, self._candidate, self._barred)
 
     def _listed(self) -> Iterable[str]:
         for provider, found in self._inventory.items():
@@ -164,6 +170,16 @@ class DirectoryBuilder:
         unavailable now is dropped from default chains alone: a user's own chain is tried as written."""
         if entry == RULES:
             return None if self._rules.covers(name) else "this role has no rules"
+        if (reason := self._barred(entry)) is not None:
+            return reason
+        provider, model = split_id(entry)
+        site = self._sites[provider]
+        if role.local_only and not self._is_local(site, model):
+            return "the role is local_only"
+        return None if explicit else self._unavailable(site, model)
+
+    def _barred(self, entry: str) -> str | None:
+        """Why a deployment may not be asked, whoever asks for it; ``None`` when it may."""
         provider, model = split_id(entry)
         site = self._sites.get(provider)
         if site is None:
@@ -177,11 +193,7 @@ class DirectoryBuilder:
             return "offline"
         if site.kind == "ollama" and not local and not self._settings.providers["ollama-cloud"].enabled:
             return "Ollama Cloud is disabled"
-        if role.local_only and not local:
-            return "the role is local_only"
-        if site.unusable:
-            return site.unusable
-        return None if explicit else self._unavailable(site, model)
+        return site.unusable
 
     def _unavailable(self, site: Site, model: str) -> str | None:
         passed_on = self._inventory.get(site.through) if site.through else None
@@ -202,7 +214,8 @@ class DirectoryBuilder:
             return False
         found = self._inventory.get(site.name)
         listed = found.models if found else ()
-        return all(m.local for m in listed if m.name == model)
+        same = {model, full_name(model)}
+        return all(m.local for m in listed if m.name in same)
 
     def _candidate(
         self, name: str, role: RoleSettings | None = None, role_name: str = ""
@@ -231,7 +244,8 @@ class DirectoryBuilder:
     def _deployment(self, name: str, site: Site, model: str) -> Deployment:
         known = self._settings.models.get(name)
         found = self._inventory.get(site.name)
-        info = next((m for m in (found.models if found else ()) if m.name == model), None)
+        same = {model, full_name(model)} if site.kind == "ollama" else {model}
+        info = next((m for m in (found.models if found else ()) if m.name in same), None)
         local = self._is_local(site, model)
         account = "ollama-cloud" if site.kind == "ollama" and not local else site.name
         return Deployment(
@@ -244,7 +258,7 @@ class DirectoryBuilder:
             limits=site.limits,
             context=(known and known.context) or (info and info.context) or profile_of(model).context,
             memory=(known and known.memory) or (info and info.size),
-            successor=known.successor if known else None,
+            successor=(known and known.successor) or replacement(site.kind, model),
         )
 
 
