@@ -14,7 +14,7 @@ class Texts:
 
     language: Language = "en"
 
-    def __call__(self, key: str, **values: object) -> str:
+    def __call__(self, key: str, /, **values: object) -> str:
         """The text of ``key`` with its placeholders filled."""
         return CATALOGUE[key][self.language].format(**values)
 
@@ -115,6 +115,7 @@ _STATUS = {
     "status.up": _both("up", "no ar"),
     "status.down": _both("down", "fora do ar"),
     "status.unasked": _both("not asked", "não consultado"),
+    "status.no_key": _both("no key", "sem chave"),
     "status.ready": _both("ready", "pronto"),
     "status.blocked": _both("out until {until}: {reason}", "fora até {until}: {reason}"),
     "status.cooling": _both(
