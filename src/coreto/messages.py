@@ -274,6 +274,11 @@ def as_objects(value: object) -> list[Json]:
     return [cast("Json", item) for item in items if isinstance(item, dict)]
 
 
+def count_of(value: object) -> int:
+    """``value`` if it is a number of tokens, else 0."""
+    return value if isinstance(value, int) and value > 0 else 0
+
+
 def usage_of(body: Mapping[str, Any]) -> Usage | None:
     """The usage a response or a chunk reports; ``None`` where it reports none."""
     reported = as_object(body.get("usage"))
@@ -282,10 +287,10 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
     details = as_object(reported.get("prompt_tokens_details"))
     cost = reported.get("cost")
     return Usage(
-        prompt=int(reported.get("prompt_tokens") or 0),
-        completion=int(reported.get("completion_tokens") or 0),
-        cached=int(details.get("cached_tokens") or 0),
-        cost_nusd=round(cost * NANO) if isinstance(cost, int | float) else None,
+        prompt=count_of(reported.get("prompt_tokens")),
+        completion=count_of(reported.get("completion_tokens")),
+        cached=count_of(details.get("cached_tokens")),
+        cost_nusd=round(cost * NANO) if isinstance(cost, int | float) and 0 <= cost < NANO else None,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import orjson
 
 from coreto.errors import GarbledError, UnsupportedError
-from coreto.messages import Json, as_object, as_objects
+from coreto.messages import Json, as_object, as_objects, count_of
 
 _OPTIONS = {
     "temperature": "temperature",
@@ -90,6 +90,9 @@ def _messages(messages: list[Json]) -> list[Json]:
             if images:
                 converted["images"] = images
         converted.setdefault("content", "")
+        thought = message.get("reasoning") or message.get("reasoning_content")
+        if isinstance(thought, str) and thought:
+            converted.setdefault("thinking", thought)
         calls = as_objects(message.get("tool_calls"))
         if calls:
             converted["tool_calls"] = [_call_to_ollama(c, names) for c in calls]
@@ -130,13 +133,15 @@ def _call_to_ollama(call: Json, names: dict[str, str]) -> Json:
     return {"function": {"name": name, "arguments": arguments or {}}}
 
 
-def _message(native: Json) -> Json:
-    message: Json = {"role": "assistant", "content": native.get("content") or ""}
-    if native.get("thinking"):
-        message["reasoning"] = native["thinking"]
+def _message(native: Json, called: int = 0) -> Json:
+    """``called``: tool calls that came before in the same answer."""
+    content, thinking = native.get("content"), native.get("thinking")
+    message: Json = {"role": "assistant", "content": content if isinstance(content, str) else ""}
+    if isinstance(thinking, str) and thinking:
+        message["reasoning"] = thinking
     calls = as_objects(native.get("tool_calls"))
     if calls:
-        message["tool_calls"] = [_call_to_openai(i, c) for i, c in enumerate(calls)]
+        message["tool_calls"] = [_call_to_openai(called + i, c) for i, c in enumerate(calls)]
     return message
 
 
@@ -153,8 +158,8 @@ def _call_to_openai(index: int, call: Json) -> Json:
 
 def usage(native: Mapping[str, Any]) -> Json:
     """OpenAI's ``usage`` from the counts of a last line (which leaves zeros out)."""
-    prompt = int(native.get("prompt_eval_count") or 0)
-    completion = int(native.get("eval_count") or 0)
+    prompt = count_of(native.get("prompt_eval_count"))
+    completion = count_of(native.get("eval_count"))
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
@@ -192,21 +197,22 @@ def to_completion(native: Json, call_id: str) -> Json:
     }
 
 
-def to_chunk(native: Json, call_id: str, *, first: bool, called: bool) -> Json:
-    """OpenAI's ``chat.completion.chunk`` for one native line; the last one carries finish and usage."""
+def to_chunk(native: Json, call_id: str, *, first: bool, called: int) -> Json:
+    """OpenAI's ``chat.completion.chunk`` for one native line; the last one carries finish and usage.
+    ``called``: how many tool calls came in the lines before."""
     message = as_object(native.get("message"))
-    delta = _message(message) if message else {}
+    delta = _message(message, called) if message else {}
     if not first:
         delta.pop("role", None)
     done = bool(native.get("done"))
-    called = called or "tool_calls" in delta
+    has_called = called > 0 or "tool_calls" in delta
     out: Json = {
         "id": f"chatcmpl-{call_id}",
         "object": "chat.completion.chunk",
         "created": created(native),
         "model": native.get("model"),
         "choices": [
-            {"index": 0, "delta": delta, "finish_reason": finish(native, called=called) if done else None}
+            {"index": 0, "delta": delta, "finish_reason": finish(native, called=has_called) if done else None}
         ],
     }
     if done:

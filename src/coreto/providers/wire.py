@@ -1,5 +1,6 @@
 """What the two dialects share: reading JSON from a server, and the times it tells."""
 
+import math
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import cast
@@ -29,15 +30,17 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     value = headers.get("Retry-After")
     if value:
         try:
-            return max(float(value), 0.0)
+            seconds = float(value)
         except ValueError:
             pass
+        else:
+            return max(seconds, 0.0) if math.isfinite(seconds) else None
         try:
             return max(parsedate_to_datetime(value).timestamp() - now, 0.0)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
     reset = headers.get("X-RateLimit-Reset")  # OpenRouter: epoch milliseconds
-    if reset and reset.isdigit():
+    if reset and reset.isdecimal() and len(reset) < 20:
         seconds = int(reset) / 1000 - now
         return seconds if 0 <= seconds < 86_400 else None
     return None
