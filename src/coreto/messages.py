@@ -95,11 +95,13 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One piece of a streamed answer (``chat.completion.chunk``)."""
+    """One piece of a streamed answer (``chat.completion.chunk``). ``more``: the next one has already
+    arrived with it, so both may be passed on in one write."""
 
     body: Json
     raw: bytes | None = None
     unmapped: tuple[str, ...] = ()
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

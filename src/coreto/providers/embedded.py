@@ -91,7 +91,7 @@ class EmbeddedEngine:
                 except _BROKEN as error:
                     if not await process.is_dead():
                         raise
-                    if taken or retried or not isinstance(error, UnreachableError):
+                    if taken or retried:
                         raise process.death() from error
                     retried = True
                 else:

@@ -6,7 +6,7 @@ read to its end, so a cancelled call stops its upstream at once.
 
 import asyncio
 import urllib.request
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -40,10 +40,11 @@ class Endpoint:
 class Reply:
     """A response whose headers have arrived."""
 
-    __slots__ = ("_response", "headers", "status")
+    __slots__ = ("_response", "_rest", "headers", "status")
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
+        self._rest = b""
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
@@ -57,20 +58,24 @@ class Reply:
         except (aiohttp.ClientError, OSError) as error:
             raise translate(error, connected=True) from error
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        """The body line by line, as it arrives, without the line ends."""
-        rest = b""
+    async def lines(self) -> list[bytes] | None:
+        """The body's next lines, without their ends, as many as have arrived together; ``None`` at its end.
+
+        (Not a generator: one left early would have to be closed, and cost a task where it is not.)
+        """
         try:
-            async for data in self._response.content.iter_any():
-                *lines, rest = (rest + data).split(b"\n") if rest else data.split(b"\n")
-                for line in lines:
-                    yield line
-                if len(rest) > MAX_LINE:
+            while data := await self._response.content.readany():
+                *lines, self._rest = (self._rest + data).split(b"\n") if self._rest else data.split(b"\n")
+                if len(self._rest) > MAX_LINE:
                     raise GarbledError("a line of the stream is too long")
+                if lines:
+                    return lines
         except (aiohttp.ClientError, OSError) as error:
             raise translate(error, connected=True) from error
-        if rest:
-            yield rest
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            return [rest]
+        return None
 
     async def drain(self) -> None:
         """Read a finished stream to its end, so that its connection goes back to the pool."""

@@ -84,20 +84,20 @@ class Ollama:
     async def _stream(self, call: Call) -> Items:
         reply, unmapped = await self._chat(call)
         try:
-            first, called = True, False
-            async for line in reply.lines():
-                if not line.strip():
-                    continue
-                body = parse_object(line)
-                if body.get("error"):
-                    raise classify(500, line, {}, self._now())
-                chunk = native.to_chunk(body, call.id, first=first, called=called)
-                called = called or "tool_calls" in chunk["choices"][0]["delta"]
-                yield Chunk(chunk, unmapped=unmapped if first else ())
-                first = False
-                if body.get("done"):
-                    await reply.drain()
-                    return
+            first, called = True, 0
+            while (lines := await reply.lines()) is not None:
+                pending = [line for line in lines if line.strip()]
+                for left, line in zip(range(len(pending) - 1, -1, -1), pending, strict=True):
+                    body = parse_object(line)
+                    if body.get("error"):
+                        raise classify(500, line, {}, self._now())
+                    chunk = native.to_chunk(body, call.id, first=first, called=called)
+                    called += len(chunk["choices"][0]["delta"].get("tool_calls", ()))
+                    yield Chunk(chunk, unmapped=unmapped if first else (), more=left > 0)
+                    first = False
+                    if body.get("done"):
+                        await reply.drain()
+                        return
             raise CutError("the stream ended without a finish")
         finally:
             reply.close()
@@ -206,11 +206,12 @@ class Ollama:
         body: Json = {"model": model, "stream": True}
         reply = await self._post("/api/pull", body, Label.PUBLIC, 5.0, local=True)
         try:
-            async for line in reply.lines():
-                progress = parse_object(line)
-                if progress.get("error"):
-                    raise classify(404, line, {}, self._now())
-                yield progress
+            while (lines := await reply.lines()) is not None:
+                for line in lines:
+                    progress = parse_object(line)
+                    if progress.get("error"):
+                        raise classify(404, line, {}, self._now())
+                    yield progress
         finally:
             reply.close()
 

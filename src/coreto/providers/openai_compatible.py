@@ -49,16 +49,21 @@ class OpenAICompatible:
         body = {**call.body, "model": call.model, "stream": True, "stream_options": options}
         reply = await self._post("/chat/completions", call, body)
         try:
-            finished = False
-            async for line in reply.lines():
-                data = _data_of(line)
-                if data is None:
-                    continue
-                if data == b"[DONE]":
+            finished = done = False
+            while (lines := await reply.lines()) is not None:
+                last = max((i for i, line in enumerate(lines) if line.startswith(b"data:")), default=-1)
+                for i, line in enumerate(lines):
+                    data = _data_of(line)
+                    if data is None:
+                        continue
+                    if data == b"[DONE]":
+                        done = True
+                        break
+                    chunk = check_chunk(parse_object(data), self._now())
+                    finished = finished or _finishes(chunk)
+                    yield Chunk(chunk, data, more=i < last)
+                if done:
                     break
-                chunk = check_chunk(parse_object(data), self._now())
-                finished = finished or _finishes(chunk)
-                yield Chunk(chunk, data)
             if not finished:
                 raise CutError("the stream ended without a finish")
             await reply.drain()
