@@ -51,7 +51,8 @@ class Edge:
         except asyncio.CancelledError:  # the grace of a shutdown is over
             reply = refused(503, "the server is shutting down", "shutting_down")
         except Exception as error:  # noqa: BLE001 boundary: our own faults reach the client as errors
-            reply = unexpected(error, exchange.method, exchange.path)
+            # what FastAPI has answered it raises all the same
+            reply = None if exchange.relayed else unexpected(error, exchange.method, exchange.path)
         if reply is not None and not exchange.gone:
             await exchange.finish(reply)
 
