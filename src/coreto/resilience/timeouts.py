@@ -75,8 +75,9 @@ class Timed:
         return aclosing(self._watched(call))
 
     async def _watched(self, call: Call) -> Items:
-        limit = min(call.limits.attempt, call.deadline - self._clock.monotonic())
-        waiting_for: CallError = TimedOutError(f"no answer within {max(limit, 0.0):g} s")
+        clock, stall = self._clock, call.limits.stall
+        limit = min(call.limits.attempt, call.deadline - clock.monotonic())
+        begun = False
         watchdog = Watchdog()
         watchdog.arm(limit)
         try:
@@ -84,14 +85,13 @@ class Timed:
                 async for item in items:
                     watchdog.disarm()
                     yield item
-                    left = call.deadline - self._clock.monotonic()
-                    limit = min(call.limits.stall, left)
-                    waiting_for = StalledError(f"nothing came for {max(limit, 0.0):g} s")
+                    begun = True
+                    limit = min(stall, call.deadline - clock.monotonic())
                     watchdog.arm(limit)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if watchdog.expired and task is not None and task.uncancel() == 0:
-                raise waiting_for from None
+                raise _late(limit, begun=begun) from None
             raise
         finally:
             watchdog.close()
@@ -104,3 +104,12 @@ class Timed:
 
     async def close(self) -> None:
         await self._inner.close()
+
+
+def _late(limit: float, *, begun: bool) -> CallError:
+    seconds = max(limit, 0.0)
+    return (
+        StalledError(f"nothing came for {seconds:g} s")
+        if begun
+        else TimedOutError(f"no answer within {seconds:g} s")
+    )
