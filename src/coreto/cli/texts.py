@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from coreto.cli.texts_doctor import DOCTOR
+
 Language = Literal["en", "pt-BR"]
 
 
@@ -173,4 +175,6 @@ _COSTS = {
     "costs.no_key": _both("(none)", "(nenhum)"),
 }
 
-CATALOGUE: Mapping[str, Mapping[Language, str]] = MappingProxyType({**_ASK, **_STATUS, **_COSTS})
+CATALOGUE: Mapping[str, Mapping[Language, str]] = MappingProxyType(
+    {**_ASK, **_STATUS, **_COSTS, **{key: _both(*pair) for key, pair in DOCTOR.items()}}
+)
