@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-_RUNNER = Path(__file__).with_name("run_server.py")
 _TIMEOUT = 20.0
 #: What the developer's own environment must not decide.
 _FOREIGN = ("CORETO_", "OLLAMA", "OPENROUTER", "OPENAI", "FALLBACK", "LLM_")
@@ -112,7 +111,7 @@ def write_config(folder: Path, toml: str) -> Path:
 
 
 def run_to_end(config: Path, *args: str) -> Finished:
-    """Run a server that is expected not to start."""
+    """Run a server that is expected not to start. ``args``: the command's flags."""
     process = _start(config, *args)
     out, err = process.communicate(timeout=_TIMEOUT)
     return Finished(process.returncode, out.decode(), err.decode())
@@ -121,7 +120,7 @@ def run_to_end(config: Path, *args: str) -> Finished:
 @contextmanager
 def start_server(config: Path, host: str = "127.0.0.1", port: int = 0) -> Iterator[ServerProcess]:
     """A server that is ready; stopped at the end of the block."""
-    process = _start(config, host, str(port))
+    process = _start(config, "--host", host, "--port", str(port))
     assert process.stdout is not None
     assert process.stderr is not None
     errors: list[str] = []
@@ -150,7 +149,7 @@ def _start(config: Path, *args: str) -> "subprocess.Popen[bytes]":
     env = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     env["XDG_CONFIG_HOME"] = str(config.parent / "config")
     return subprocess.Popen(
-        [python, str(_RUNNER), str(config), *args],
+        [python, "-m", "coreto", "--config", str(config), "serve", *args],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -47,8 +47,8 @@ async def chat(exchange: Exchange, services: Services) -> Reply | None:
 
 
 async def _stream(exchange: Exchange, gateway: GatewayPort, call: Call) -> None:
-    """Pass the chunks on as they come. Nothing is sent before the first, so that a failure until then is
-    a proper HTTP error."""
+    """Pass the chunks on as they come, those that came together in one write. Nothing is sent before the
+    first, so that a failure until then is a proper HTTP error."""
     last: Json = {}
     trace: Trace | None = None
     headers = [(b"x-coreto-id", call.id.encode())]
@@ -56,16 +56,21 @@ async def _stream(exchange: Exchange, gateway: GatewayPort, call: Call) -> None:
         async with gateway.open(call) as items:
             async for item in items:
                 if isinstance(item, Chunk):
+                    last = item.body
+                    if item.more:
+                        exchange.hold(event(item))
+                        continue
                     if not exchange.started:
                         await exchange.start(headers)
-                    last = item.body
                     await exchange.write(event(item))
                 elif isinstance(item, Trace):
                     trace = item
     if exchange.gone:
         return
-    if trace is None or not exchange.started:
+    if trace is None or not last:
         raise CallError("the gateway ended without an answer")
+    if not exchange.started:
+        await exchange.start(headers)
     await exchange.end(last_events(last, trace))
 
 

@@ -43,11 +43,12 @@ class Exchange:
     hung up.
     """
 
-    __slots__ = ("_receive", "_send", "gone", "headers", "method", "path", "relayed", "started")
+    __slots__ = ("_held", "_receive", "_send", "gone", "headers", "method", "path", "relayed", "started")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
+        self._held: list[bytes] = []
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -113,13 +114,24 @@ class Exchange:
             {"type": "http.response.start", "status": 200, "headers": [*_STREAM_HEADERS, *headers]}
         )
 
+    def hold(self, data: bytes) -> None:
+        """Keep bytes of a stream for the next :meth:`write`, which is about to come."""
+        self._held.append(data)
+
     async def write(self, data: bytes) -> None:
         """Send bytes of a stream now; waits while the client is slower than we are."""
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        await self._send({"type": "http.response.body", "body": self._after_held(data), "more_body": True})
 
     async def end(self, data: bytes) -> None:
         """Send the last bytes of a stream."""
-        await self._send({"type": "http.response.body", "body": data})
+        await self._send({"type": "http.response.body", "body": self._after_held(data)})
+
+    def _after_held(self, data: bytes) -> bytes:
+        if not self._held:
+            return data
+        data = b"".join((*self._held, data))
+        self._held.clear()
+        return data
 
 
 class HangUp:

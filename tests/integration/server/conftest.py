@@ -32,7 +32,7 @@ def support() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def _upstream() -> Iterator[Simulator]:
-    with start_simulator("openai", "--any-model", "--chunks", "6") as simulator:
+    with start_simulator("openai", "--any-model", "--chunks", "6", "--chunk-delay", "0.03") as simulator:
         yield simulator
 
 

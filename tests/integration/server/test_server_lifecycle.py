@@ -64,7 +64,7 @@ class TestKeys:
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
     def test_beyond_loopback_without_keys(self, refused, host) -> None:
         """One line names the setting; nothing listens."""
-        ended = refused("", host, "0")
+        ended = refused("", "--host", host, "--port", "0")
         assert (ended.code, ended.out) == (2, "")
         assert "`server.api_keys`" in ended.err
         assert ended.err.count("\n") == 1
@@ -106,7 +106,7 @@ class TestStart:
         """One clear line, exit 1."""
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = other.getsockname()[1]
-            ended = refused("", "127.0.0.1", str(port))
+            ended = refused("", "--port", str(port))
         assert (ended.code, ended.out) == (1, "")
         assert f"127.0.0.1:{port}" in ended.err
         assert "in use" in ended.err
@@ -114,7 +114,7 @@ class TestStart:
 
     def test_a_host_that_is_not_there(self, refused) -> None:
         """One clear line for a name that does not resolve."""
-        ended = refused("", "no-such-host.invalid", "0")
+        ended = refused("", "--host", "no-such-host.invalid")
         assert ended.code == 1
         assert "no-such-host.invalid" in ended.err
         assert ended.err.count("\n") == 1
@@ -122,7 +122,7 @@ class TestStart:
     def test_another_server_of_this_data_directory(self, started, refused) -> None:
         """One line says where the other one is; the other goes on."""
         with started() as server:
-            ended = refused("", "127.0.0.1", "0")
+            ended = refused("", "--port", "0")
             assert ended.code == 1
             assert server.url in ended.err
             assert ended.err.count("\n") == 1
