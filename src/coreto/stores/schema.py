@@ -75,3 +75,35 @@ attempts = Table(
     Index("attempts_role_at", "role", "at_ms"),
     Index("attempts_deployment_at", "deployment", "at_ms"),
 )
+
+budget_accounts = Table(
+    "budget_accounts",
+    METADATA,
+    # who, period and name in one
+    Column("account", Text, primary_key=True),
+    Column("who", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("since_ms", BigInteger),
+    Column("until_ms", BigInteger),
+    Column("spent_nusd", BigInteger, nullable=False),
+    # the part of it that the ledger shows too
+    Column("known_nusd", BigInteger, nullable=False),
+    Column("touched_ms", BigInteger, nullable=False),
+    Index("budget_accounts_period", "who", "period"),
+    Index("budget_accounts_touched", "touched_ms"),
+)
+
+budget_leases = Table(
+    "budget_leases",
+    METADATA,
+    Column("account", Text, ForeignKey("budget_accounts.account", ondelete="CASCADE"), primary_key=True),
+    Column("holder", Text, primary_key=True),
+    # what this process may still spend
+    Column("amount_nusd", BigInteger, nullable=False),
+    Column("reserved_nusd", BigInteger, nullable=False),
+    # running sums of what it has settled
+    Column("spent_nusd", BigInteger, nullable=False),
+    Column("known_nusd", BigInteger, nullable=False),
+    Column("renewed_ms", BigInteger, nullable=False),
+)
