@@ -126,18 +126,19 @@ class Http:
         if timeout is None:
             timeout = self._timeouts[connect] = aiohttp.ClientTimeout(total=None, sock_connect=connect)
         try:
-            return Reply(
-                await self._open_session().request(
-                    method,
-                    self._base + path,
-                    data=body,
-                    timeout=timeout,
-                    allow_redirects=False,
-                    proxy=self._proxy,
-                )
+            response = await self._open_session().request(
+                method,
+                self._base + path,
+                data=body,
+                timeout=timeout,
+                allow_redirects=False,
+                proxy=self._proxy,
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise translate(error, connected=False) from error
+        if response.headers.get("Server") == "llama.cpp" and response.content_length is None:
+            _not_again(response)
+        return Reply(response)
 
     async def fetch(
         self, method: str, path: str, *, body: bytes | None = None, within: float = 5.0
@@ -189,6 +190,14 @@ def translate(error: Exception, *, connected: bool) -> CallError:
             return GarbledError(f"not an HTTP response: {text}")
         case _:
             return CutError(text) if connected else UnreachableError(text)
+
+
+def _not_again(response: aiohttp.ClientResponse) -> None:
+    """Keep the connection out of the pool: llama.cpp closes it after a stream, whatever its headers say, and
+    the next call would find it dead."""
+    connection = response.connection
+    if connection is not None and connection.protocol is not None:
+        connection.protocol.force_close()
 
 
 def _proxy_for(url: str) -> str | None:
