@@ -54,7 +54,9 @@ class Gateway:
     async def _answer(self, call: Call) -> Items:
         started = self._clock.monotonic()
         plan = permitted(self.directory.plan(call.model), call.label)
-        plan = replace(plan, expected=expectation(call.body, plan.expected))
+        expected = expectation(call.body, plan.expected)
+        if expected is not plan.expected:
+            plan = replace(plan, expected=expected)
         asked = prepared(call, plan, started + self._request_timeout)
         usage_wanted = not call.stream or as_object(call.body.get("stream_options")).get("include_usage")
         journal = Journal()
