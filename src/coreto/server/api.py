@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from coreto.errors import CoretoError
 from coreto.server.exchange import Reply
 from coreto.server.failures import failed, refused, unexpected
+from coreto.server.models import list_tags
 from coreto.server.services import Services
 
 _STATUS_KEYS = {
@@ -43,10 +44,14 @@ def build_api(services: Services, version: str) -> FastAPI:
     async def show_status() -> Response:
         return Response(orjson.dumps(await services.status()), media_type="application/json")
 
+    async def list_names() -> Response:
+        return _response(list_tags(services.gateway.directory))
+
     api.add_exception_handler(HTTPException, refuse)
     api.add_exception_handler(CoretoError, fail)
     api.add_exception_handler(Exception, fail)
     api.add_api_route("/api/status", show_status, methods=["GET"], **_described("How everything is"))
+    api.add_api_route("/api/tags", list_names, methods=["GET"], summary="Every model, as Ollama lists them")
     return api
 
 

@@ -33,6 +33,7 @@ class Edge:
             "/v1/chat/completions": {"POST": partial(chat, services=services)},
             "/v1/embeddings": {"POST": partial(embeddings, services=services)},
             "/v1/models": {"GET": self._list_models},
+            "/": {"GET": self._greet},
             "/healthz": {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
         }
@@ -82,6 +83,11 @@ class Edge:
 
     async def _show_model(self, exchange: Exchange) -> Reply:
         return show_model(self._services.gateway.directory, exchange.path.removeprefix(_MODEL))
+
+    async def _greet(self, exchange: Exchange) -> Reply:
+        """What browsers see, and Ollama's command line asks for before anything else."""
+        del exchange
+        return Reply(200, b"Coreto is running", ((b"content-type", b"text/plain; charset=utf-8"),))
 
     async def _healthz(self, exchange: Exchange) -> Reply:
         del exchange

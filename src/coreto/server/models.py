@@ -1,4 +1,4 @@
-"""``/v1/models``: everything that can be asked for by name."""
+"""Everything that can be asked for by name: ``/v1/models``, and the same in Ollama's form."""
 
 import orjson
 
@@ -27,6 +27,17 @@ def show_model(directory: Directory, name: str) -> Reply:
         return Reply(200, orjson.dumps(_card(name)))
     deployment = directory.deployments.get(name) or directory.plan(name).candidates[0].deployment
     return Reply(200, orjson.dumps(_deployment_card(deployment)))
+
+
+def list_tags(directory: Directory) -> Reply:
+    """The names of :func:`list_models` as Ollama lists models. What is not known is null."""
+    tags = [_tag(name) for name in directory.plans]
+    tags += [{**_tag(d.id), "size": d.memory} for d in directory.deployments.values()]
+    return Reply(200, orjson.dumps({"models": tags}))
+
+
+def _tag(name: str) -> Json:
+    return {"name": name, "model": name, "modified_at": None, "size": None, "digest": "", "details": {}}
 
 
 def _card(name: str) -> Json:

@@ -301,6 +301,13 @@ class TestOthers:
         assert (got.status, got.error["code"]) == (404, "model_not_found")
         assert "lab/primary" in got.error["message"]
 
+    def test_tags(self, server) -> None:
+        """Ollama's clients find the same names, unknown sizes null."""
+        tags = {m["name"]: m for m in server.get("/api/tags").json["models"]}
+        assert set(tags) == {m["id"] for m in server.get("/v1/models").json["data"]}
+        assert tags["chat"]["size"] is None
+        assert server.call("HEAD", "/").status == 200
+
     def test_probes(self, server) -> None:
         """Alive and ready, without a key."""
         assert (server.get("/healthz").status, server.get("/readyz").status) == (200, 200)

@@ -89,7 +89,7 @@ class TestBadRequests:
 
     def test_unknown_path_and_method(self, server) -> None:
         """404 and 405 come in the envelope, the latter with what is allowed."""
-        for path in ("/v1/completionz", "/chat/completions", "/", "/v1/models/", "/api/nothing"):
+        for path in ("/v1/completionz", "/chat/completions", "/v1/models/", "/api/nothing"):
             got = server.get(path)
             assert (got.status, got.error["code"]) == (404, "not_found")
         for method, path in (
