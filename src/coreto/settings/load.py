@@ -44,7 +44,6 @@ SECTIONS = ("server", "providers", "models", "roles", "budgets", "cache", "crews
 # Accepted, so that a file need not change when they come, but without effect in this release.
 NOT_YET: Mapping[tuple[str, ...], str] = MappingProxyType(
     {
-        ("budgets",): "budgets are not enforced yet",
         ("cache",): "answers are not cached yet",
         ("roles", "*", "cache_ttl"): "answers are not cached yet",
         ("roles", "*", "stream_failover"): "a stream that dies midway ends with an error yet",
@@ -298,6 +297,11 @@ def _cross_checks(draft: Draft, settings: Settings) -> None:
             f'needed to listen on {server.host}, beyond this machine, e.g. api_keys = ["env:CORETO_API_KEY"]',
             draft.source(("server", "host")),
         )
+    for name in settings.budgets.roles:
+        if name != "*" and name not in settings.roles:
+            key: Key = ("budgets", "roles", name)
+            hint = nearest(name, settings.roles)
+            draft.fault(f"unknown role {name!r} in [{dotted(key[:2])}]{hint}", draft.blame(key))
 
 
 def _not_yet(draft: Draft) -> Iterator[str]:

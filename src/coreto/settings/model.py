@@ -9,12 +9,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from coreto.settings.units import parse_bytes
+from coreto.settings.units import check_zone, parse_bytes
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes)]
 Seconds = Annotated[float, Field(gt=0)]
+Dollars = Annotated[float, Field(ge=0, le=1_000_000)]
+Zone = Annotated[str, AfterValidator(check_zone)]
 ProviderKind = Literal["ollama", "ollama-cloud", "openai", "openrouter", "embedded"]
 
 
@@ -139,14 +141,47 @@ class RoleSettings(Section):
     cache_ttl: float = Field(default=0, ge=0, description="seconds an answer is kept; 0: not cached")
 
 
+class SpendingLimits(Section):
+    """What one of them may spend; "*" is for each that has no value of its own."""
+
+    daily_usd: Dollars | None = Field(default=None, description="US dollars a day", examples=[1.0])
+    monthly_usd: Dollars | None = Field(default=None, description="US dollars a month", examples=[5.0])
+
+
+class RunLimits(Section):
+    """What each run may spend."""
+
+    usd: Dollars | None = Field(default=None, description="US dollars for the whole of it", examples=[0.5])
+
+
 class BudgetSettings(Section):
     """Spending limits."""
 
-    daily_usd: float | None = Field(default=None, ge=0, description="US dollars a day", examples=[1.0])
-    monthly_usd: float | None = Field(default=None, ge=0, description="US dollars a month", examples=[5.0])
+    daily_usd: Dollars | None = Field(default=None, description="US dollars a day", examples=[1.0])
+    monthly_usd: Dollars | None = Field(default=None, description="US dollars a month", examples=[5.0])
     when_exceeded: Literal["local", "refuse"] = Field(
         default="local", description="use local models only, or refuse"
     )
+    timezone: Zone = Field(
+        default="UTC",
+        description="whose days and months count; the same for all servers on one database",
+        examples=["America/Sao_Paulo"],
+    )
+    allow_unknown_price: bool = Field(
+        default=False,
+        description="under a limit, also use cloud models without a known price; they may exceed it",
+    )
+    users: dict[str, SpendingLimits] = Field(
+        default_factory=dict[str, SpendingLimits],
+        description="limits of users",
+        examples=[{"*": {"daily_usd": 0.5}, "ana": {"daily_usd": 2.0, "monthly_usd": 20.0}}],
+    )
+    roles: dict[str, SpendingLimits] = Field(
+        default_factory=dict[str, SpendingLimits],
+        description="limits of roles",
+        examples=[{"brain": {"monthly_usd": 3.0}}],
+    )
+    runs: RunLimits = Field(default=RunLimits(), description="limit of each run", examples=[{"usd": 0.5}])
 
 
 class CacheSettings(Section):

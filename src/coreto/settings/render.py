@@ -135,9 +135,13 @@ def init_text() -> str:
         elif _is_table(field):
             section = _section(field)
             lines += [f"# {_first_line(section)}", f"[{name}]"]
+            tables = {inner: f for inner, f in section.model_fields.items() if _is_table(f)}
             for inner, inner_field in section.model_fields.items():
-                lines += _setting(inner, inner_field, _example(inner_field), "#")
+                if inner not in tables:
+                    lines += _setting(inner, inner_field, _example(inner_field), "#")
             lines.append("")
+            for inner, inner_field in tables.items():
+                lines += _inner_tables((name, inner), inner_field)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -161,6 +165,19 @@ def _named_tables(name: str) -> Iterator[str]:
         yield ""
 
 
+def _inner_tables(key: Key, field: FieldInfo) -> Iterator[str]:
+    """Example tables of a section within a section, commented out."""
+    section = _section(field)
+    examples = _example(field)
+    tables = {key: examples} if _is_section(field.annotation) else {(*key, n): t for n, t in examples.items()}
+    for place, table in tables.items():
+        yield f"# {field.description}"
+        yield f"#[{dotted(place)}]"
+        for name, value in table.items():
+            yield from _setting(name, section.model_fields[name], value, "#")
+        yield ""
+
+
 def _setting(name: str, field: FieldInfo, value: Any, prefix: str) -> list[str]:
     return [f"# {field.description}", f"{prefix}{name} = {to_toml(value)}"]
 
@@ -178,8 +195,9 @@ def _is_section(kind: object) -> bool:
 
 
 def _section(field: FieldInfo) -> type[Section]:
+    """The section of a table, or of each of the named tables in it."""
     kind: Any = field.annotation
-    return kind
+    return get_args(kind)[1] if get_origin(kind) is dict else kind
 
 
 def _first_line(section: type[Section]) -> str:
@@ -217,7 +235,13 @@ def reference_markdown() -> str:
             continue
         section = _NAMED.get(name) or _section(field)
         title = f"[{name}.NAME]" if name in _NAMED else f"[{name}]"
-        lines += [f"## `{title}`", "", _first_line(section), "", *_field_rows(section.model_fields), ""]
+        inner = {} if name in _NAMED else {n: f for n, f in section.model_fields.items() if _is_table(f)}
+        own = {n: f for n, f in section.model_fields.items() if n not in inner}
+        lines += [f"## `{title}`", "", _first_line(section), "", *_field_rows(own), ""]
+        for part, part_field in inner.items():
+            title = f"[{name}.{part}]" if _is_section(part_field.annotation) else f"[{name}.{part}.NAME]"
+            described, fields = _first_line(_section(part_field)), _section(part_field).model_fields
+            lines += [f"### `{title}`", "", described, "", *_field_rows(fields), ""]
         if name == "roles":
             lines += [
                 "### Entries of `rules`",
@@ -325,6 +349,9 @@ lists what is wrong with it, `coreto config show` prints what is in force and wh
   of its labels does not take `embedded/smollm2` over, which is too small for that. A chain of the defaults
   keeps only what is reachable.
 - A table `[roles.NAME]` or `[providers.NAME]` in the file is laid over the default of that name, key by key.
+- **Budgets** hold for cloud models: before a call is sent, the most that it can cost is reserved under every
+  limit that applies (everybody's, its user's, its role's, its run's), and when it has ended what it did cost
+  is counted. The longest answer counts as `max_tokens`, or 4096 tokens where neither call nor role limits it.
 - `OLLAMA_HOST` without a port means 11434 if it has no scheme either; `http://…` and `https://…` mean 80 and
   443, as in Ollama itself. An address to listen on (0.0.0.0) means this machine.
 - `X_MODEL` and `X_USE_LOCAL` replace the first entry of the role's chain; either alone takes the other's

@@ -1,6 +1,8 @@
-"""Sizes as people write them."""
+"""Sizes and time zones as people write them."""
 
 import re
+from datetime import UTC, tzinfo
+from zoneinfo import ZoneInfo
 
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*$", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -18,3 +20,19 @@ def parse_bytes(value: object) -> int:
         raise ValueError('a size such as "16 GB" or a number of bytes')
     number, unit, _ = match.groups()
     return round(float(number) * 1024 ** _POWERS[unit.lower()])
+
+
+def zone(name: str) -> tzinfo:
+    """The time zone of that name. Raises ``ValueError`` that shows the form."""
+    if name == "UTC":  # known everywhere, also where the system has no list of zones
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError('the name of a time zone such as "America/Sao_Paulo"') from None
+
+
+def check_zone(name: str) -> str:
+    """``name`` if it names a time zone. Raises ``ValueError``."""
+    zone(name)
+    return name

@@ -235,6 +235,10 @@ def test_a_named_file_must_be_there(cwd) -> None:
         ("request_timeout = inf", "request_timeout: expected a finite number, not inf"),
         ("request_timeout = true", "request_timeout: expected a number, not true"),
         ("data_dir = 3", "data_dir: expected text in quotes, not 3"),
+        ("[budgets]\ndaily_usd = -1", "budgets.daily_usd: expected a number of at least 0, not -1"),
+        ("[budgets]\ntimezone = 'Sao Paulo'", "budgets.timezone: expected the name of a time zone such as \"America/Sao_Paulo\", not 'Sao Paulo'"),
+        ("[budgets.roles.brian]\ndaily_usd = 1", "unknown role 'brian' in [budgets.roles]; did you mean 'brain'?"),
+        ("[budgets.users.ana]\nweekly_usd = 1", "unknown key 'weekly_usd' in [budgets.users.ana]; did you mean 'daily_usd'?"),
         ("[providers.ollama]\nmemory_budget = '16 XB'", "providers.ollama.memory_budget: expected a size such as \"16 GB\" or a number of bytes, not '16 XB'"),
         ("[providers.ollama]\nkeep_alive = true", 'providers.ollama.keep_alive: expected a number of seconds or text such as "5m", not true'),
         ("[providers.ollama]\nurl = 'x'", "unknown key 'url' in [providers.ollama]; did you mean 'base_url'?"),
@@ -414,7 +418,6 @@ def test_digest_tells_configurations_apart(load_text) -> None:
 @pytest.mark.parametrize(
     ("toml", "key"),
     [
-        ("[budgets]\nmonthly_usd = 5", "budgets.monthly_usd"),
         ("[cache]\nbackend = 'sqlite'", "cache.backend"),
         ("[roles.brain]\ncache_ttl = 5", "roles.brain.cache_ttl"),
         ("[roles.brain]\nstream_failover = 'hold'", "roles.brain.stream_failover"),
