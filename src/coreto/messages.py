@@ -250,7 +250,7 @@ class Accumulator:
             delta = choice.get("delta")
             if delta:
                 content = delta.get("content")
-                if content:
+                if content and isinstance(content, str):
                     self.parts.append(content)
                 elif delta.get("tool_calls"):
                     self.has_tool_calls = True

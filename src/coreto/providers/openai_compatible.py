@@ -142,8 +142,10 @@ def check_chunk(body: Json, now: float) -> Json:
     choices = body.get("choices")
     if choices is None or not isinstance(choices, list):
         raise GarbledError("a chunk has no `choices`")
-    if choices and not isinstance(choices[0], dict):
-        raise GarbledError("a chunk's choice is not an object")
+    if choices:
+        first = cast("list[Any]", choices)[0]
+        if not isinstance(first, dict) or not isinstance(cast("Json", first).get("delta"), dict | None):
+            raise GarbledError("a chunk's choice is not an object")
     return body
 
 
