@@ -4,7 +4,6 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -110,7 +109,11 @@ def started(support, config) -> Callable[..., AbstractContextManager]:
 @pytest.fixture
 def refused(support, config) -> Callable[..., object]:
     """Runs a server that is not to start."""
-    return partial(lambda head, *args: support.run_to_end(config(head), *args))
+
+    def run(head: str, *args: str) -> object:
+        return support.run_to_end(config(head), *args)
+
+    return run
 
 
 @pytest.fixture
