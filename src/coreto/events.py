@@ -64,7 +64,7 @@ class EventBus:
 
     def emit(self, event: Event) -> None:
         """Deliver ``event``. A hook's exception is logged, not raised."""
-        for hook in self._subscribers.get(type(event), ()):
+        for hook in tuple(self._subscribers.get(type(event), ())):  # one may leave meanwhile
             try:
                 hook(event)
             except Exception:  # boundary: an observer's fault must not fail the call it observes
