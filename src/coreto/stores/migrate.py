@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from coreto.stores.database import Database
 from coreto.stores.errors import StoreError
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest script in ``migrations/versions`` (a test compares)."""
 
 _SCRIPTS = Path(__file__).parent / "migrations"

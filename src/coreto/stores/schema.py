@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 METADATA = MetaData()
@@ -106,4 +107,29 @@ budget_leases = Table(
     Column("spent_nusd", BigInteger, nullable=False),
     Column("known_nusd", BigInteger, nullable=False),
     Column("renewed_ms", BigInteger, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    METADATA,
+    Column("key_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    # SHA-256, hexadecimal; the key itself is nowhere
+    Column("digest", Text, nullable=False, unique=True),
+    # a JSON list
+    Column("models", Text, nullable=False),
+    Column("rpm", Integer),
+    Column("daily_nusd", BigInteger),
+    Column("monthly_nusd", BigInteger),
+    Column("speaks_for_others", Boolean, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger),
+    Column("revoked_ms", BigInteger),
+    Index(
+        "api_keys_name",
+        "name",
+        unique=True,
+        sqlite_where=text("revoked_ms IS NULL"),
+        postgresql_where=text("revoked_ms IS NULL"),
+    ),
 )
