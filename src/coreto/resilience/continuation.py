@@ -74,7 +74,8 @@ class Stitcher:
         """Whether all that is held may still turn out to be a repetition of the end."""
         if len(self._held) > SEAM_MOST:
             return False
-        return self._held in self._partial[-SEAM_MOST:] and not self._partial.endswith(self._held)
+        at_the_end = len(self._held) >= SEAM_LEAST and self._partial.endswith(self._held)
+        return self._held in self._partial[-SEAM_MOST:] and not at_the_end
 
     def _overlap(self) -> int:
         longest = min(len(self._held), SEAM_MOST)
