@@ -151,6 +151,7 @@ class Heard:
     text: str = ""
     lost: list[str] = field(default_factory=list[str])
     finishes: list[str] = field(default_factory=list[str])
+    tool_calls: list[Any] = field(default_factory=list[Any])
     trace: Trace | None = None
     error: CoretoError | None = None
     seconds: float = 0.0
@@ -275,6 +276,7 @@ def _take(heard: Heard, item: object) -> None:
                 text = (choice.get("delta") or {}).get("content") or ""
                 assert not (text and heard.finishes), "text after the finish"
                 heard.text += text
+                heard.tool_calls += (choice.get("delta") or {}).get("tool_calls") or []
                 if choice.get("finish_reason"):
                     heard.finishes.append(choice["finish_reason"])
         case Restart():

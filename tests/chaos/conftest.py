@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from chaos_house import Sims, simulators  # noqa: E402 - beside this file, found by the line above
+from chaos_house import Sims, simulators
 
 
 @pytest.fixture(scope="session")

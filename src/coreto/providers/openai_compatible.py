@@ -132,6 +132,8 @@ def check_whole(body: Json, now: float) -> Json:
         raise FilteredError("the provider's content filter stopped the answer")
     if not isinstance(choice.get("message"), dict):
         raise GarbledError("the answer's choice has no message")
+    if "finish_reason" in choice and choice["finish_reason"] is None:
+        raise CutError("the answer ended without a finish")
     return body
 
 

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from coreto.clock import Clock
-from coreto.errors import InvalidOutputError
+from coreto.errors import CallError, ContextError, CutError, InvalidOutputError
 from coreto.messages import (
     Accumulator,
     Call,
@@ -62,7 +62,8 @@ async def whole(candidate: Candidate, call: Call, expected: Expectation, seen: S
 
 async def stream(candidate: Candidate, call: Call, seen: Seen, clock: Clock) -> Chunks:
     """The chunks of a stream as they come. Those before the first that says something are held back, so that
-    a stream that turns out empty can still be answered by another model."""
+    a stream that turns out empty can still be answered by another model; those from the finish on, so that
+    no failure follows a finish: what breaks after it has broken nothing of the answer."""
     held: list[Chunk] = []
     try:
         async with candidate.provider.open(call) as items:
@@ -73,18 +74,24 @@ async def stream(candidate: Candidate, call: Call, seen: Seen, clock: Clock) -> 
                     seen.unmapped = item.unmapped
                 if seen.heard.usage is not None:
                     refuse_truncated(call, seen.heard.usage)
-                if seen.first is not None:
-                    yield item
-                    continue
-                held.append(item)
-                if says_something(item.body):
+                if seen.first is None and says_something(item.body):
                     seen.first = clock.monotonic()
-                    for chunk in held:
-                        yield chunk
+                if seen.first is None or (seen.heard.finish is not None and not _goes_on(item.body)):
+                    held.append(item)
+                    continue
+                for chunk in held:
+                    yield chunk
+                held.clear()
+                yield item
+    except CallError as error:
+        if seen.heard.finish is None or isinstance(error, ContextError):
+            raise
     finally:
         seen.account(call)
     if seen.first is None:
         raise InvalidOutputError(f"the answer is empty (finish_reason {seen.heard.finish!r})")
+    for chunk in held:
+        yield chunk
 
 
 async def held(chunks: Chunks, seen: Seen, expected: Expectation) -> Chunks:
@@ -109,12 +116,15 @@ async def held(chunks: Chunks, seen: Seen, expected: Expectation) -> Chunks:
 
 
 async def stitched(chunks: Chunks, partial: str) -> Chunks:
-    """The chunks of a continuation, without what they repeat of ``partial``."""
+    """The chunks of a continuation, without what they repeat of ``partial``. Raises :class:`CutError` for one
+    that is no text."""
     stitcher = Stitcher(partial)
     async with aclosing(chunks):
         async for chunk in chunks:
+            if delta_of(chunk.body).get("tool_calls"):
+                raise CutError("the next model called a tool instead of going on")
             choices = chunk.body.get("choices")
-            finishing = bool(choices) and choices[0].get("finish_reason") is not None
+            finishing = _finishes(chunk.body)
             text = stitcher.feed(delta_of(chunk.body).get("content") or "")
             if finishing:
                 text += stitcher.finish()
@@ -129,6 +139,16 @@ def says_something(body: Json) -> bool:
         return False
     delta = choices[0].get("delta")
     return bool(delta) and any(delta.get(part) for part in _SPEECH)
+
+
+def _finishes(body: Json) -> bool:
+    choices = body.get("choices")
+    return bool(choices) and choices[0].get("finish_reason") is not None
+
+
+def _goes_on(body: Json) -> bool:
+    """Whether a chunk after a finish is a part of another choice (``n`` above 1)."""
+    return says_something(body) and not _finishes(body)
 
 
 def _with_text(chunks: list[Chunk], text: str) -> list[Chunk]:

@@ -54,7 +54,7 @@ class Fallback:
 
     1. passed by: its breaker is open, it is cooling down, or the prompt surely does not fit its window;
     2. asked, and answered: done;
-    3. asked, and the request itself was found wrong: relayed, nobody else is asked;
+    3. asked, and the request itself, as the caller wrote it, was found wrong: relayed, nobody else is asked;
     4. asked, its answer not what was asked for: shown what is wrong, once;
     5. asked, failed in passing: waited for, and asked again while retries and time are left;
     6. asked, found retired or missing: its successor takes its place;
@@ -113,11 +113,11 @@ class Fallback:
                 async with aclosing(self._attempt(candidate, asked)) as items:
                     async for item in items:
                         yield item
-            except RejectedError:  # 3
-                raise
             except CallError as error:
+                if isinstance(error, RejectedError) and _turns(asked) == _turns(call):  # 3
+                    raise
                 self._causes.append(error)
-                if self._journal.committed and not self._may_go_on(call):  # 7
+                if self._journal.committed and not self._may_go_on(call, error):  # 7
                     raise
                 if may_repair and isinstance(error, InvalidOutputError):  # 4
                     may_repair = False
@@ -155,11 +155,13 @@ class Fallback:
             asked = continued(asked, self._journal.given.text, prefill=candidate.prefill)
         return asked
 
-    def _may_go_on(self, call: Call) -> bool:
-        """Whether another model may take over a stream that the caller has seen a part of."""
+    def _may_go_on(self, call: Call, error: CallError) -> bool:
+        """Whether another model may take over a stream that the caller has seen a part of. What was answered
+        to a prompt that was cut can be started over, but not gone on with."""
         if self._policy == "restart":
             return call.restartable
-        return self._policy == "continue" and not self._journal.given.has_tool_calls
+        text_only = not self._journal.given.has_tool_calls and call.body.get("n") in (None, 1)
+        return self._policy == "continue" and text_only and not isinstance(error, ContextError)
 
     async def _attempt(self, candidate: Candidate, call: Call) -> Items:
         """One try, recorded in journal and health whatever comes of it."""
@@ -197,7 +199,7 @@ class Fallback:
         chunks = attempt.stream(candidate, call, seen, self._ward.clock)
         if expected.constrained or self._policy == "hold":
             chunks = attempt.held(chunks, seen, expected)
-        elif self._policy == "continue" and self._journal.committed:
+        elif self._policy == "continue" and given.parts:
             chunks = attempt.stitched(chunks, given.text)
         restarting = self._policy == "restart" and self._journal.committed
         remember = self._policy == "continue"
@@ -305,6 +307,10 @@ class Fallback:
             error.http_status = 503
             error.retry_after = max(min(b.until for _, b in blocked) - self._ward.clock.time(), 0.0)
         return error
+
+
+def _turns(call: Call) -> int:
+    return len(call.body.get("messages") or ())
 
 
 def _gone(block: Block) -> CallError | None:

@@ -1,13 +1,15 @@
-"""Bounds the time an attempt may wait: for its first item, and between two items."""
+"""Bounds the time an attempt may wait: for the first item that says something, and between two items."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
 
 from coreto.clock import Clock
 from coreto.errors import CallError, StalledError, TimedOutError
-from coreto.messages import Call, Item
+from coreto.messages import Call, Chunk, Item
 from coreto.providers.base import Health, Items, ModelInfo, Provider
+from coreto.resilience.attempt import says_something
 
 
 class Watchdog:
@@ -81,21 +83,26 @@ class Timed:
 
     async def _watched(self, call: Call) -> Items:
         clock, stall = self._clock, call.limits.stall
-        limit = min(call.limits.attempt, call.deadline - clock.monotonic())
-        begun = False
+        waiting = clock.monotonic()
+        limit = first = left = min(call.limits.attempt, call.deadline - waiting)
+        begun = stalled = False
         watchdog = Watchdog()
         watchdog.arm(limit)
         try:
             async with self._inner.open(call) as items:
                 async for item in items:
                     watchdog.disarm()
+                    if not begun:
+                        begun = not isinstance(item, Chunk) or says_something(item.body)
+                        left = math.inf if begun else left - (clock.monotonic() - waiting)
                     yield item
-                    begun = True
-                    limit = min(stall, call.deadline - clock.monotonic())
+                    waiting = clock.monotonic()
+                    limit = min(stall, call.deadline - waiting, left)
+                    stalled = limit < left
                     watchdog.arm(limit)
         except asyncio.CancelledError:
             if watchdog.expired and watchdog.take_back():
-                raise _late(limit, begun=begun) from None
+                raise _late(limit if stalled else first, begun=stalled) from None
             raise
         finally:
             watchdog.close()
