@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from coreto.providers.weights import pull
-
 
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
     """A folder with the embedded model's weights, pulled once and kept between runs."""
+    from coreto.providers.weights import pull  # the SDKs' environment has no Coreto, and needs none
+
     named = os.environ.get("CORETO_MODELS_DIR")
     folder = Path(named) if named else Path(tempfile.gettempdir()) / "coreto-test-models"
     asyncio.run(pull("smollm2", folder))

@@ -72,6 +72,7 @@ class App:
         self.key = secrets.token_urlsafe(24)
         self._rules = Rules({**_rules_of(self.settings), **(rules or {})})
         self._lock = OwnerLock(self.data_dir)
+        self._card = OwnerCard(os.getpid(), loaded.digest)
         self._background: set[asyncio.Task[None]] = set()
         self._found_sites: dict[str, Site] = {}
         self.gateway = Gateway(
@@ -86,7 +87,7 @@ class App:
     async def start(self) -> None:
         """Open the ledger, look who is there, take up calls. Raises :class:`CoretoError`."""
         self.bus.subscribe(HealthChanged, _log_health)
-        self._lock.acquire(OwnerCard(os.getpid(), self.loaded.digest))
+        self._lock.acquire(self._card)
         self.database, _ = await asyncio.gather(asyncio.to_thread(self._open_database), self.refresh())
         self.ledger = SqlLedgerStore(self.database)
         self.recorder = Recorder(
@@ -103,9 +104,11 @@ class App:
         return self._lock.held
 
     def announce(self, url: str) -> None:
-        """Tell other processes of this user where the server listens."""
+        """Tell other processes of this user where the server listens. If another process owns the directory,
+        as a short command may, this one becomes its owner as soon as it is free and kept fresh."""
+        self._card = OwnerCard(os.getpid(), self.loaded.digest, url, self.key)
         if self._lock.held:
-            self._lock.announce(OwnerCard(os.getpid(), self.loaded.digest, url, self.key))
+            self._lock.announce(self._card)
 
     async def refresh(self, *, everything: bool = False) -> None:
         """Look who is there and rebuild the directory. ``everything``: also ask the cloud."""
@@ -156,6 +159,8 @@ class App:
 
     async def _refresh_forever(self) -> None:
         while True:
+            if not self._lock.held:
+                self._lock.acquire(self._card)
             await self.refresh(everything=True)
             await self.clock.sleep(REFRESH)
 

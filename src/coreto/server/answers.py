@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import orjson
 
-from coreto.messages import NANO, Chunk, Json, Trace, Whole, as_objects
+from coreto.messages import NANO, Chunk, Json, Restart, Trace, Whole, as_objects
 from coreto.server.exchange import JSON_TYPE, Headers, Reply
 
 DONE = b"data: [DONE]\n\n"
@@ -53,17 +53,29 @@ def event(chunk: Chunk) -> bytes:
     return b"data: %b\n\n" % raw
 
 
+def restart_event(last: Json, restart: Restart) -> bytes:
+    """Tells a client that asked for it to forget the stream so far, whose last chunk was ``last``."""
+    shown: Json = {"event": "restart", "reason": restart.reason, "deployment": restart.deployment}
+    return b"data: %b\n\n" % orjson.dumps(_note(last, restart.deployment, shown))
+
+
 def last_events(last: Json, trace: Trace) -> bytes:
     """What ends a stream whose last chunk was ``last``: the trace in a chunk of its own, and ``[DONE]``."""
-    chunk: Json = {
-        "id": last.get("id") or f"chatcmpl-{trace.call_id}",
+    chunk = _note(last, trace.deployment, trace.as_json())
+    chunk["id"] = chunk["id"] or f"chatcmpl-{trace.call_id}"
+    return b"data: %b\n\n%b" % (orjson.dumps(chunk), DONE)
+
+
+def _note(last: Json, deployment: str | None, shown: Json) -> Json:
+    """A chunk without choices that carries ``shown``, like the stream's others in all else."""
+    return {
+        "id": last.get("id"),
         "object": "chat.completion.chunk",
         "created": last.get("created") or 0,
-        "model": last.get("model") or trace.deployment,
+        "model": last.get("model") or deployment,
         "choices": [],
-        "coreto": trace.as_json(),
+        "coreto": shown,
     }
-    return b"data: %b\n\n%b" % (orjson.dumps(chunk), DONE)
 
 
 def embeddings_reply(body: Json, trace: Trace, encoding: str | None) -> Reply:

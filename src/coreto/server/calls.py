@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from coreto.errors import InvalidRequestError
 from coreto.labels import Label, combine
-from coreto.messages import Call, EmbedCall, Json
+from coreto.messages import Call, EmbedCall, Failover, Json
 from coreto.routing.directory import AUTO
 from coreto.server.exchange import Exchange
 from coreto.server.validate import check_chat, check_embeddings, is_name
@@ -30,6 +30,8 @@ def chat_call(body: Json, exchange: Exchange) -> Call:
         label=caller.label,
         user=caller.user,
         run=caller.run,
+        failover=_failover(exchange),
+        restartable=exchange.header(b"x-coreto-accept-restart") in ("1", "true"),
     )
 
 
@@ -69,6 +71,16 @@ def _label(text: str | None) -> Label:
         return Label.parse(text)
     except ValueError as error:
         raise InvalidRequestError(f"x-coreto-label: {error}", "x-coreto-label") from None
+
+
+def _failover(exchange: Exchange) -> Failover | None:
+    text = exchange.header(b"x-coreto-stream-failover")
+    match text:
+        case None | "hold" | "continue" | "restart":
+            return text
+        case _:
+            header = "x-coreto-stream-failover"
+            raise InvalidRequestError(f"{header} is one of hold, continue, restart; got {text!r}", header)
 
 
 def _name(exchange: Exchange, header: str) -> str | None:

@@ -1,8 +1,8 @@
 """``/v1/chat/completions`` and ``/v1/embeddings``."""
 
 from coreto.errors import CallError, InvalidRequestError
-from coreto.messages import Call, Chunk, Json, Trace, Whole
-from coreto.server.answers import embeddings_reply, event, last_events, whole_reply
+from coreto.messages import Call, Chunk, Json, Restart, Trace, Whole
+from coreto.server.answers import embeddings_reply, event, last_events, restart_event, whole_reply
 from coreto.server.calls import chat_call, embed_call
 from coreto.server.exchange import Exchange, Reply
 from coreto.server.services import GatewayPort, Services
@@ -63,6 +63,8 @@ async def _stream(exchange: Exchange, gateway: GatewayPort, call: Call) -> None:
                     if not exchange.started:
                         await exchange.start(headers)
                     await exchange.write(event(item))
+                elif isinstance(item, Restart):
+                    await exchange.write(restart_event(last, item))
                 elif isinstance(item, Trace):
                     trace = item
     if exchange.gone:

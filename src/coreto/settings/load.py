@@ -46,7 +46,6 @@ NOT_YET: Mapping[tuple[str, ...], str] = MappingProxyType(
     {
         ("cache",): "answers are not cached yet",
         ("roles", "*", "cache_ttl"): "answers are not cached yet",
-        ("roles", "*", "stream_failover"): "a stream that dies midway ends with an error yet",
         ("providers", "*", "memory_budget"): "models do not take turns in memory yet",
     }
 )

@@ -420,7 +420,6 @@ def test_digest_tells_configurations_apart(load_text) -> None:
     [
         ("[cache]\nbackend = 'sqlite'", "cache.backend"),
         ("[roles.brain]\ncache_ttl = 5", "roles.brain.cache_ttl"),
-        ("[roles.brain]\nstream_failover = 'hold'", "roles.brain.stream_failover"),
         ("[providers.ollama]\nmemory_budget = '1 GB'", "providers.ollama.memory_budget"),
     ],
 )
