@@ -67,6 +67,11 @@ def expectation(body: Mapping[str, Any], default: Expectation) -> Expectation:
             return Expectation()
 
 
+def require_schema(schema: bytes) -> None:
+    """Raise :class:`InvalidRequestError` when ``schema`` is not a JSON schema."""
+    _validator(schema)
+
+
 def check(body: Json, expected: Expectation) -> Json:
     """``body``, its text cut down to the JSON or the label asked for.
 

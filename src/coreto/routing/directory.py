@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from coreto.clock import Clock
-from coreto.errors import CallError, ConfigError, RetiredError, UnknownModelError
+from coreto.errors import CallError, ConfigError, InvalidRequestError, RetiredError, UnknownModelError
 from coreto.messages import Limits
 from coreto.providers.catalog import Deployment, replacement, split_id
 from coreto.providers.discovery import Inventory
@@ -13,7 +13,7 @@ from coreto.providers.factory import Site
 from coreto.providers.ollama import full_name, is_cloud_name
 from coreto.providers.profiles import profile_of
 from coreto.providers.rules import Rules
-from coreto.resilience.output import Expectation
+from coreto.resilience.output import Expectation, require_schema
 from coreto.resilience.plan import Candidate, Plan
 from coreto.resilience.timeouts import Timed
 from coreto.settings.model import RoleSettings, Settings
@@ -267,8 +267,13 @@ def _expected(name: str, role: RoleSettings) -> Expectation:
     if role.response_schema is not None:
         try:
             schema = role.response_schema.read_bytes()
+            require_schema(schema)
         except OSError as error:
             raise ConfigError(
                 f"roles.{name}.response_schema: cannot read {role.response_schema}: {error.strerror}"
+            ) from error
+        except InvalidRequestError as error:
+            raise ConfigError(
+                f"roles.{name}.response_schema: {role.response_schema}: {error.message}"
             ) from error
     return Expectation(json=role.json_answer or schema is not None, schema=schema, labels=role.labels)
