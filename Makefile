@@ -30,7 +30,7 @@ $(SDK)/.ready: requirements/sdk.txt
 
 demo: $(VENV)/.runtime
 	@$(BIN)/coreto models pull smollm2
-	@$(BIN)/coreto --offline ask --explain --model embedded/smollm2 --max-tokens 60 "Why is the sky blue? One sentence."
+	@$(BIN)/coreto --offline ask --explain --model embedded/smollm2 --max-tokens 60 --temperature 0 "Why is the sky blue? One sentence."
 
 test: $(VENV)/.dev test-sdk
 	$(BIN)/python -m pytest -n $(JOBS) -m "not soak" tests --ignore=tests/sdk
