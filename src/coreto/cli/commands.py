@@ -85,11 +85,7 @@ def ask(  # noqa: PLR0913 - a command's options
         schema=schema,
         private=private,
         system=system,
-        options={
-            key: value
-            for key, value in (("max_tokens", max_tokens), ("temperature", temperature))
-            if value is not None
-        },
+        options=_given(max_tokens=max_tokens, temperature=temperature),
     )
     if role and model:
         raise typer.BadParameter("give either --role or --model, not both")
@@ -202,6 +198,10 @@ def sim(context: typer.Context) -> None:
 
     arguments = context.args
     raise typer.Exit(run_simulator(arguments or ["--help"]))
+
+
+def _given(**options: float | None) -> dict[str, float]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def flags_of(context: typer.Context) -> "Flags":

@@ -35,10 +35,12 @@ def size(count: int | None) -> str:
 
 
 def tokens(count: int | None) -> str:
-    """A context window: ``512``, ``8K`` or ``131K``; ``-`` where unknown."""
+    """A context window: ``512``, ``8K`` (8192) or ``128K`` (128000); ``-`` where unknown."""
     if count is None:
         return "-"
-    return str(count) if count < 1000 else f"{count / 1024 if count % 1024 == 0 else count / 1000:.0f}K"
+    if count < 1000:
+        return str(count)
+    return f"{count / (1000 if count % 1000 == 0 else 1024):.0f}K"
 
 
 def per_million(pico_per_token: int) -> str:

@@ -92,9 +92,11 @@ _SEVERITIES = tuple(Severity)
 
 
 def diagnose(facts: Facts, texts: Texts | None = None) -> list[Finding]:
-    """Every finding, the worst first; within a severity, causes before consequences."""
+    """Every finding, the worst first; within a severity, causes before consequences, and what the user
+    wrote before what the defaults name."""
     doctor = _Doctor(facts, texts or Texts())
-    found = sorted(doctor.findings(), key=_rank)
+    written = {known.deployment for known in (*facts.missing, *facts.probes) if known.wanted}
+    found = sorted(doctor.findings(), key=lambda finding: (*_rank(finding), finding.subject not in written))
     unique: dict[tuple[str, str], Finding] = {}
     for finding in found:
         subject = finding.subject.partition("/")[0] if finding.symptom in _SHARED else finding.subject
@@ -202,7 +204,7 @@ class _Doctor:
 
     def _missing(self, missing: MissingFact) -> Finding:
         left_alone = any(
-            role.name in missing.roles and not self.facts.answers(role) for role in self.facts.roles
+            role.name in missing.first_of and not self.facts.answers(role) for role in self.facts.roles
         )
         severity = Severity.ERROR if missing.wanted else Severity.WARNING if left_alone else Severity.HINT
         return self._finding(
@@ -238,8 +240,11 @@ class _Doctor:
     def _severity_of(self, probe: ProbeFact, provider: ProviderFact | None) -> Severity:
         if probe.wanted or (provider is not None and provider.wanted):
             return Severity.ERROR
-        roles = [role for role in self.facts.roles if probe.deployment in role.candidates]
-        return Severity.HINT if all(self.facts.answers(role) for role in roles) else Severity.WARNING
+        brain = next((role for role in self.facts.roles if role.name == BRAIN), None)
+        left_alone = (
+            brain is not None and probe.deployment in brain.candidates and not self.facts.answers(brain)
+        )
+        return Severity.WARNING if left_alone else Severity.HINT
 
     def _model_finding(
         self, symptom: str, probe: ProbeFact, provider: ProviderFact | None, severity: Severity

@@ -37,10 +37,12 @@ class RoleFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingFact:
-    """A model that a chain names and its (running) server does not have."""
+    """A model that a chain names and its (running) server does not have. ``first_of``: the roles whose
+    chain begins with it."""
 
     deployment: str
     roles: tuple[str, ...]
+    first_of: tuple[str, ...] = ()
     wanted: bool = False
 
 

@@ -229,7 +229,12 @@ class _View:
                     users.setdefault(entry, []).append(role.name)
         wanted = self.wanted_entries()
         return tuple(
-            MissingFact(deployment=entry, roles=tuple(names), wanted=entry in wanted)
+            MissingFact(
+                deployment=entry,
+                roles=tuple(names),
+                first_of=tuple(n for n in names if self.loaded.settings.roles[n].chain[0] == entry),
+                wanted=entry in wanted,
+            )
             for entry, names in users.items()
         )
 
