@@ -15,6 +15,7 @@ import aiohttp
 from coreto.errors import CallError, CutError, GarbledError, PrivacyError, TimedOutError, UnreachableError
 from coreto.labels import Label, permit
 from coreto.redaction import brief
+from coreto.settings.addresses import is_loopback_url
 
 MAX_BODY = 64 * 2**20
 MAX_LINE = 8 * 2**20
@@ -54,9 +55,21 @@ class Reply:
         if length is not None and length > MAX_BODY:
             raise GarbledError(f"the answer is {length} bytes long")
         try:
-            return await self._response.read()
+            if length is not None:
+                return await self._response.read()
+            return await self._read_capped()
         except (aiohttp.ClientError, OSError) as error:
             raise translate(error, connected=True) from error
+
+    async def _read_capped(self) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while data := await self._response.content.readany():
+            parts.append(data)
+            size += len(data)
+            if size > MAX_BODY:
+                raise GarbledError(f"the answer is longer than {MAX_BODY} bytes")
+        return b"".join(parts)
 
     async def lines(self) -> list[bytes] | None:
         """The body's next lines, without their ends, as many as have arrived together; ``None`` at its end.
@@ -102,7 +115,7 @@ class Http:
         self._headers = {"Content-Type": "application/json", **endpoint.headers}
         if endpoint.api_key:
             self._headers["Authorization"] = f"Bearer {endpoint.api_key}"
-        self._proxy = None if endpoint.local else _proxy_for(self._base)
+        self._proxy = None if endpoint.local or is_loopback_url(self._base) else _proxy_for(self._base)
 
     async def send(
         self,

@@ -263,14 +263,21 @@ def _usage_health(usage: Json, now: float) -> Health:
 def _model_info(listed: Json) -> ModelInfo:
     details = as_object(listed.get("details"))
     context = details.get("context_length")
+    size = listed.get("size")
     name = str(listed["name"])
     return ModelInfo(
         name=name,
-        size=listed.get("size"),
+        size=size if isinstance(size, int) else None,
         context=context if isinstance(context, int) else None,
-        capabilities=frozenset(listed.get("capabilities") or ()),
+        capabilities=frozenset(_texts(listed.get("capabilities"))),
         local=not (listed.get("remote_host") or listed.get("remote_model") or is_cloud_name(name)),
     )
+
+
+def _texts(value: object) -> list[str]:
+    """The texts in ``value`` if it is a list, else none."""
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return [item for item in items if isinstance(item, str)]
 
 
 def _resident(listed: Json) -> Resident:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import orjson
 
 from coreto.errors import CallError, CoretoError, CutError, FilteredError, GarbledError, InvalidOutputError
-from coreto.messages import Call, Chunk, EmbedCall, Item, Json, Whole, as_object
+from coreto.messages import Call, Chunk, EmbedCall, Item, Json, Whole, as_object, as_objects
 from coreto.providers.base import Health, Items, ModelInfo
 from coreto.providers.http import Endpoint, Http, Reply
 from coreto.providers.openai_errors import classify, classify_in_band
@@ -100,7 +100,7 @@ class OpenAICompatible:
         listed = parse_object(raw).get("data")
         if not isinstance(listed, list):
             raise GarbledError("the model list has no `data`")
-        return tuple(_model_info(m) for m in cast("list[Json]", listed) if m.get("id"))
+        return tuple(_model_info(m) for m in as_objects(cast("object", listed)) if m.get("id"))
 
     async def health(self) -> Health:
         try:
