@@ -21,7 +21,7 @@ PARAMETERS_MOST = 8
 BOUNDARIES = {
     "events.py": "an observer's fault must not fail the call it observes",
     "ledger/recorder.py": "the writer's loop must outlive a broken store",
-    "server/edge.py": "a request's unforeseen fault becomes a 500",
+    "server/asgi.py": "a request's unforeseen fault becomes a 500",
 }
 
 

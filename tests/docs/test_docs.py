@@ -30,10 +30,9 @@ def test_links_lead_somewhere(page):
     assert [t for t in targets if not (page.parent / t).exists()] == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("code", [b for b in blocks("python") if "# docs: " not in b.values[0]])
-def test_python_examples_run(code, tmp_path, models_dir):
-    """Every Python example runs as written, on the embedded model."""
+@pytest.fixture
+def run(tmp_path, models_dir):
+    """Runs Python as a new user would: no settings, nothing but the embedded model."""
     env = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
@@ -41,16 +40,41 @@ def test_python_examples_run(code, tmp_path, models_dir):
         "CORETO_MODELS_DIR": str(models_dir),
         "CORETO_OFFLINE": "true",
     }
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=110,
-    )
-    assert done.returncode == 0, done.stderr
+
+    def run(*arguments):
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=110,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", [b for b in blocks("python") if "# docs: " not in b.values[0]])
+def test_python_examples_run(code, run):
+    """Every Python example of a page runs as written, on the embedded model."""
+    run("-c", code)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["stream.py", "last_resort.py"])
+def test_examples_run(name, run):
+    """Every file in examples/ runs as written, and says who answered."""
+    output = run(str(ROOT / "examples" / name))
+    assert "embedded/smollm2" in output or "by rules" in output
+
+
+def test_every_example_is_run():
+    """No example is left out of the test above."""
+    assert {p.name for p in (ROOT / "examples").glob("*.py")} == {"stream.py", "last_resort.py"}
 
 
 @pytest.mark.parametrize("text", [*blocks("toml")])
