@@ -35,6 +35,7 @@
         ├── ContextError       too long: rejected by the server, or silently truncated
         ├── FilteredError      refused by a content filter
         ├── RejectedError      the caller's own mistake (400): relayed, never tried elsewhere
+        ├── BudgetError        a spending limit of ours leaves no room for it           (402)
         │                      ── the whole
         └── ExhaustedError     every candidate failed; carries all attempts                (502…)
 
@@ -335,6 +336,14 @@ class RejectedError(CallError):
 
     code = "rejected"
     http_status = 400
+    scope = Scope.REQUEST
+
+
+class BudgetError(CallError):
+    """A spending limit leaves no room for this call."""
+
+    code = "budget"
+    http_status = 402
     scope = Scope.REQUEST
 
 
