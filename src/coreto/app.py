@@ -15,6 +15,7 @@ from pathlib import Path
 import platformdirs
 
 from coreto.clock import Clock, SystemClock
+from coreto.errors import CoretoError
 from coreto.events import EventBus, HealthChanged
 from coreto.gateway.gateway import Gateway
 from coreto.gateway.status import status
@@ -161,7 +162,10 @@ class App:
         while True:
             if not self._lock.held:
                 self._lock.acquire(self._card)
-            await self.refresh(everything=True)
+            try:
+                await self.refresh(everything=True)
+            except CoretoError as error:  # a schema file that is gone, say: the directory stays as it was
+                log.warning("cannot look who is there: %s", error.message)
             await self.clock.sleep(REFRESH)
 
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
