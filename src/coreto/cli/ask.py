@@ -143,8 +143,10 @@ class _Question:
         say(self.texts("ask.pulling", name=f"{EMBEDDED}/{SMALLEST}", size=size), stderr=True)
         await pull_weights(SMALLEST, folder, self.texts)
         backend = self.coreto.backend
-        if isinstance(backend, App):
-            await backend.reload_weights()
+        if not isinstance(backend, App):
+            say(self.texts("pull.restart", name=f"{EMBEDDED}/{SMALLEST}"), stderr=True)
+            return False
+        await backend.reload_weights()
         return True
 
 

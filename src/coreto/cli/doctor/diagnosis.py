@@ -306,9 +306,11 @@ class _Doctor:
                     free=figures.size(facts.memory_free),
                 )
         for retired in facts.retired:
+            if not retired.wanted:
+                continue  # the defaults' own; nobody has anything to change
             yield self._finding(
                 "retired",
-                Severity.WARNING if retired.wanted else Severity.HINT,
+                Severity.WARNING,
                 retired.deployment,
                 deployment=retired.deployment,
                 successor=retired.successor,
