@@ -240,13 +240,15 @@ def ask(*, stream: bool, prompt: str = PROMPT, role: str = "r", **call: Any) -> 
     return Call(secrets.token_hex(8), body, role, stream=stream, **call)
 
 
-async def hear(gateway: Gateway, call: Call) -> Heard:
-    """Make ``call`` and judge the form of what comes, whatever it says."""
+async def hear(gateway: Gateway, call: Call, *, leave: int | None = None) -> Heard:
+    """Make ``call`` and judge the form of what comes, whatever it says. ``leave``: hang up after so many items."""
     heard = Heard()
     started = time.monotonic()
     try:
         async with gateway.open(call) as items:
             async for item in items:
+                if heard.items == leave:
+                    return heard
                 heard.items += 1
                 _take(heard, item)
     except CoretoError as error:

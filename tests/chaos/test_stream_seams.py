@@ -10,7 +10,15 @@ import pytest
 from chaos_house import PIECES, SLACK, TEXT, Heard, ask, hear
 
 from coreto.clock import SystemClock
-from coreto.errors import CallError, CutError, GarbledError, RejectedError, ServerFaultError, StalledError
+from coreto.errors import (
+    CallError,
+    CutError,
+    GarbledError,
+    RateError,
+    RejectedError,
+    ServerFaultError,
+    StalledError,
+)
 from coreto.events import EventBus
 from coreto.gateway.gateway import Gateway
 from coreto.ledger.prices import PriceBook
@@ -214,3 +222,13 @@ def test_seams_handed_over_many_times():
         heard, _ = play(*scripts, failover="continue")
         assert heard.text == TEXT, (cuts, heard)
         assert len(heard.outcomes) == len(scripts)
+
+
+@pytest.mark.parametrize(("pause", "again"), [(0.05, True), (20.0, False)])
+def test_seams_a_long_pause_is_not_waited_for_while_another_is_free(pause, again):
+    """``retries`` asks the same server again after a short ``Retry-After``; a long one sends the call on at once."""
+    rate = RateError("slow down", retry_after=pause)
+    heard, _ = play([rate], [*words(*PIECES), FINISH], plan={"retries": 1})
+    assert heard.text == TEXT
+    assert heard.outcomes == [("p0/m", "rate")] * (1 + again) + [("p1/m", "ok")]
+    assert heard.seconds < SLACK

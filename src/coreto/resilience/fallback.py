@@ -126,14 +126,17 @@ class Fallback:
                         asked = mended
                         continue
                 done += 1
-                if done > retries or not await self._waited(error, done, call):
+                if done > retries or not await self._waited(error, done, call, last=last):
                     return
                 asked = self._asked(candidate, call)  # 5
             else:
                 self._journal.answered_by = candidate.deployment.id
                 return
 
-    async def _waited(self, error: CallError, retry: int, call: Call) -> bool:
+    async def _waited(self, error: CallError, retry: int, call: Call, *, last: bool) -> bool:
+        """Wait before a retry; ``False``: there is none. A long pause is worth it for the ``last`` only."""
+        if not last and (error.retry_after or 0.0) > WORTH_WAITING:
+            return False
         left = call.deadline - self._ward.clock.monotonic()
         wait = wait_before(error, retry, left, self._ward.rng)
         if wait is not None:
