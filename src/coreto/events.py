@@ -44,8 +44,23 @@ class Warned:
     message: str
 
 
-Event = CallFinished | HealthChanged | Warned
-E = TypeVar("E", CallFinished, HealthChanged, Warned)
+@dataclass(frozen=True, slots=True)
+class RequestServed:
+    """The server has dealt with a request. ``route``: its path, or the name of where no path leads;
+    ``status``: 499 when the client hung up; ``key``: the name of its key; ``trace``: of the call, if it was
+    one."""
+
+    method: str
+    path: str
+    route: str
+    status: int
+    ms: float
+    key: str | None = None
+    trace: Trace | None = None
+
+
+Event = CallFinished | HealthChanged | Warned | RequestServed
+E = TypeVar("E", CallFinished, HealthChanged, Warned, RequestServed)
 
 
 class EventBus:
@@ -71,4 +86,4 @@ class EventBus:
                 log.exception("an event hook failed on %s", type(event).__name__)
 
 
-__all__ = ["Attempt", "CallFinished", "Event", "EventBus", "HealthChanged", "Warned"]
+__all__ = ["Attempt", "CallFinished", "Event", "EventBus", "HealthChanged", "RequestServed", "Warned"]

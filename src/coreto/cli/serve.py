@@ -21,8 +21,14 @@ from coreto.providers.catalog import split_id
 from coreto.redaction import redact
 from coreto.server.asgi import Edge
 from coreto.server.exchange import ASGIApp
+from coreto.server.keys import KeyRing
+from coreto.server.limits import Gate
 from coreto.server.services import Services
 from coreto.settings.load import Loaded
+from coreto.settings.model import Settings
+from coreto.stores.database import open_database
+from coreto.stores.keys import SqlKeyStore
+from coreto.stores.migrate import ensure_schema
 
 try:
     import uvloop
@@ -89,9 +95,10 @@ def serve(loaded: Loaded, *, host: str | None = None, port: int | None = None) -
         place = _Place(wanted, number, _resolved(wanted or "0.0.0.0"))  # noqa: S104 refused below without keys
     except OSError as error:
         return _fail(f"cannot listen on {wanted}:{number}: {error.strerror}")
-    if not ipaddress.ip_address(place.address).is_loopback and not settings.server.api_keys:
+    if not ipaddress.ip_address(place.address).is_loopback and not _has_keys(settings):
         return _fail(
-            f"listening on {place.host} lets other machines in: set `server.api_keys` (or listen on 127.0.0.1)",
+            f"listening on {place.host} lets other machines in: set `server.api_keys`, or make a key by "
+            "`coreto keys create NAME` (or listen on 127.0.0.1)",
             code=2,
         )
     if (elsewhere := _served_by(data_dir(settings))) is not None:
@@ -106,6 +113,7 @@ def serve(loaded: Loaded, *, host: str | None = None, port: int | None = None) -
 
 async def _serve(loaded: Loaded, place: _Place, listener: socket.socket) -> int:
     app = App(loaded)
+    keys = _key_ring(app)
     port = int(listener.getsockname()[1])
 
     def on_ready() -> None:
@@ -115,10 +123,14 @@ async def _serve(loaded: Loaded, place: _Place, listener: socket.socket) -> int:
         sys.stdout.write(f"Coreto listening on {url} (OpenAI-compatible base URL: {url}/v1)\n")
         sys.stdout.flush()
 
-    server = _Server(_config(Edge(_services(app))), on_ready)
+    server = _Server(_config(Edge(_services(app, keys))), on_ready)
     _stop_on_signals(server)
+    key_keeper: asyncio.Task[None] | None = None
     try:
         await app.start()
+        store = SqlKeyStore(app.database)
+        await keys.refresh(store)
+        key_keeper = asyncio.create_task(keys.keep_fresh(store))
         if not app.is_owner and (elsewhere := _served_by(app.data_dir)) is not None:
             return _fail(elsewhere)
         # What is there now stays: collections need not look at it again.
@@ -127,6 +139,8 @@ async def _serve(loaded: Loaded, place: _Place, listener: socket.socket) -> int:
         if not server.should_exit:
             await server.serve(sockets=[listener])
     finally:
+        if key_keeper is not None:
+            key_keeper.cancel()
         await app.close()
     return 0
 
@@ -146,13 +160,34 @@ def _config(edge: ASGIApp) -> uvicorn.Config:
     )
 
 
-def _services(app: App) -> Services:
-    keys = tuple(key.get_secret_value() for key in app.settings.server.api_keys)
+def _key_ring(app: App) -> KeyRing:
+    configured = [key.get_secret_value() for key in app.settings.server.api_keys]
+    return KeyRing(configured, owner=app.key, clock=app.clock)
+
+
+def _has_keys(settings: Settings) -> bool:
+    """Whether a key is needed, for the configuration or the database has one. Raises
+    :class:`~coreto.errors.CoretoError`."""
+    if settings.server.api_keys:
+        return True
+    database = open_database(settings.database.url, data_dir(settings))
+    try:
+        ensure_schema(database)
+        return any(key.revoked_ms is None for key in SqlKeyStore(database).all())
+    finally:
+        database.close()
+
+
+def _services(app: App, keys: KeyRing) -> Services:
+    limits = app.settings.server
     return Services(
         gateway=app.gateway,
         status=app.status,
         why_not_ready=lambda: why_not_ready(app),
-        keys=(*keys, app.key) if keys else (),
+        keys=keys,
+        gate=Gate(app.clock, limits.max_concurrent, limits.max_queued),
+        request_timeout=app.settings.request_timeout,
+        bus=app.bus,
     )
 
 

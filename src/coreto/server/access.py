@@ -1,29 +1,29 @@
 """Who may use the server."""
 
-import hashlib
-import hmac
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from urllib.parse import urlsplit
+
+from coreto.server.keys import ANYBODY, Caller, KeyRing
 
 #: Names that no public DNS server can give away.
 _OWN_SUFFIXES = (".localhost", ".local", ".internal")
 
 
 class Access:
-    """Accepts bearers of the given keys; without keys, clients that address this machine as such.
+    """Accepts bearers of the ring's keys; without keys, clients that address this machine as such.
 
     A server without keys listens on loopback alone, but a web page in the user's browser can reach that.
     It gives itself away by the ``Host`` (DNS rebinding) or the ``Origin`` it sends.
     """
 
-    def __init__(self, keys: Iterable[str]) -> None:
-        self._digests = tuple(_digest(key.encode()) for key in keys)
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
 
-    def refusal(self, headers: Mapping[bytes, bytes]) -> str | None:
-        """Why a request with these headers (names in lower case) is refused; ``None``: it is not."""
-        if self._digests:
-            return self._check_key(headers.get(b"authorization", b""))
+    def admit(self, headers: Mapping[bytes, bytes]) -> Caller | str:
+        """Who sends a request with these headers (names in lower case), or why it is refused."""
+        if self._ring.needs_key:
+            return self._find(headers.get(b"authorization", b""))
         if not _is_own(headers.get(b"host", b"")):
             return (
                 "this server has no keys, so it answers to names of this machine only: set `server.api_keys`"
@@ -33,23 +33,17 @@ class Access:
             return (
                 "this server has no keys, so web pages of other hosts may not use it: set `server.api_keys`"
             )
-        return None
+        return ANYBODY
 
     @property
     def needs_key(self) -> bool:
-        return bool(self._digests)
+        return self._ring.needs_key
 
-    def _check_key(self, authorization: bytes) -> str | None:
+    def _find(self, authorization: bytes) -> Caller | str:
         scheme, _, key = authorization.partition(b" ")
         if scheme.lower() != b"bearer" or not key:
             return "no API key: send it as `Authorization: Bearer KEY`"
-        given = _digest(key.strip())
-        matches = [hmac.compare_digest(given, digest) for digest in self._digests]  # all: same time always
-        return None if any(matches) else "wrong API key"
-
-
-def _digest(key: bytes) -> bytes:
-    return hashlib.sha256(key).digest()
+        return self._ring.find(key.strip()) or "wrong API key"
 
 
 def _is_own(address: bytes) -> bool:

@@ -1,32 +1,43 @@
 """The server's edge: every request comes in here, and no exception leaves."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from importlib import metadata
 from typing import cast
 
 import orjson
 
-from coreto.errors import CoretoError
+from coreto.errors import CallError, CoretoError
+from coreto.events import RequestServed
 from coreto.server.access import Access
 from coreto.server.api import build_api
 from coreto.server.chat import chat, embeddings
-from coreto.server.exchange import ASGIApp, Exchange, Receive, Reply, Scope, Send
+from coreto.server.exchange import ASGIApp, Exchange, Receive, Reply, Scope, Send, SlowBodyError
 from coreto.server.failures import failed, refused, unexpected
+from coreto.server.limits import Bucket
 from coreto.server.models import list_models, show_model
+from coreto.server.queued import Queued
 from coreto.server.services import Services
 
 Handler = Callable[[Exchange], Awaitable[Reply | None]]
 _MODEL = "/v1/models/"
 _PROBES = ("/healthz", "/readyz")
+_METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+#: What a hung-up client's request is counted as, as nginx does.
+_HUNG_UP = 499
 
 
 class Edge:
     """The ASGI application: finds the handler, keeps out who may not in, turns errors into responses."""
 
     def __init__(self, services: Services) -> None:
-        self._services = services
+        self._bus = services.bus
+        self._clock = services.gate.clock
+        queued = Queued(services.gateway, services.gate, services.request_timeout)
+        self._services = services = replace(services, gateway=queued)
         self._access = Access(services.keys)
         self._api: ASGIApp = cast("ASGIApp", build_api(services, metadata.version("coreto")))
         self._routes: dict[str, dict[str, Handler]] = {
@@ -34,12 +45,14 @@ class Edge:
             "/v1/embeddings": {"POST": partial(embeddings, services=services)},
             "/v1/models": {"GET": self._list_models},
             "/": {"GET": self._greet},
+            **({"/metrics": {"GET": self._metrics}} if services.metrics else {}),
             "/healthz": {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http", "lifespan and websockets are off"
+        started = self._clock.monotonic()
         exchange = Exchange(scope, receive, send)
         try:
             reply = self._refusal(exchange)
@@ -47,7 +60,10 @@ class Edge:
                 await self._api(scope, receive, exchange.relay)
             elif reply is None:
                 reply = await self._handler(exchange)(exchange)
+        except SlowBodyError as error:
+            reply = refused(error.http_status, error.message, error.code, [(b"connection", b"close")])
         except CoretoError as error:
+            exchange.trace = error.trace if isinstance(error, CallError) else None
             reply = failed(error)
         except asyncio.CancelledError:  # the grace of a shutdown is over
             reply = refused(503, "the server is shutting down", "shutting_down")
@@ -56,16 +72,41 @@ class Edge:
             reply = None if exchange.relayed else unexpected(error, exchange.method, exchange.path)
         if reply is not None and not exchange.gone:
             await exchange.finish(reply)
+        self._tell(exchange, (self._clock.monotonic() - started) * 1000)
+
+    def _tell(self, exchange: Exchange, ms: float) -> None:
+        path = exchange.path
+        if path in self._routes:
+            route = path
+        else:
+            route = next((start for start in (_MODEL, "/api/") if path.startswith(start)), "other")
+        self._bus.emit(
+            RequestServed(
+                method=exchange.method,
+                path=path,
+                route=route,
+                status=_HUNG_UP if exchange.gone else exchange.status,
+                ms=ms,
+                key=exchange.caller.name,
+                trace=exchange.trace,
+            )
+        )
 
     def _refusal(self, exchange: Exchange) -> Reply | None:
         if exchange.path in _PROBES:
             return None
-        why = self._access.refusal(exchange.headers)
-        if why is None:
-            return None
-        if self._access.needs_key:
-            return refused(401, why, "invalid_api_key", [(b"www-authenticate", b"Bearer")])
-        return refused(403, why, "forbidden")
+        caller = self._access.admit(exchange.headers)
+        if isinstance(caller, str):
+            if self._access.needs_key:
+                return refused(401, caller, "invalid_api_key", [(b"www-authenticate", b"Bearer")])
+            return refused(403, caller, "forbidden")
+        exchange.caller = caller
+        if caller.models and not exchange.path.startswith("/v1/"):
+            allowed = ", ".join(caller.models)
+            return refused(403, f"the key {caller.name!r} is for models only: {allowed}", "forbidden")
+        if caller.bucket is not None and exchange.method == "POST":
+            return _over_rate(exchange, caller.bucket, self._clock.monotonic())
+        return None
 
     def _handler(self, exchange: Exchange) -> Handler:
         path = exchange.path
@@ -78,16 +119,21 @@ class Edge:
         return methods.get(method) or partial(_other_method, methods=methods)
 
     async def _list_models(self, exchange: Exchange) -> Reply:
-        del exchange
-        return list_models(self._services.gateway.directory)
+        return list_models(self._services.gateway.directory, exchange.caller.may_ask)
 
     async def _show_model(self, exchange: Exchange) -> Reply:
+        exchange.caller.check(exchange.path.removeprefix(_MODEL))
         return show_model(self._services.gateway.directory, exchange.path.removeprefix(_MODEL))
 
     async def _greet(self, exchange: Exchange) -> Reply:
         """What browsers see, and Ollama's command line asks for before anything else."""
         del exchange
         return Reply(200, b"Coreto is running", ((b"content-type", b"text/plain; charset=utf-8"),))
+
+    async def _metrics(self, exchange: Exchange) -> Reply:
+        del exchange
+        assert self._services.metrics is not None, "there is no such route without"
+        return Reply(200, self._services.metrics().encode(), (_METRICS_TYPE,))
 
     async def _healthz(self, exchange: Exchange) -> Reply:
         del exchange
@@ -99,6 +145,21 @@ class Edge:
         if reason is None:
             return Reply(200, b'{"status":"ready"}')
         return Reply(503, orjson.dumps({"status": "not ready", "reason": reason}))
+
+
+def _over_rate(exchange: Exchange, bucket: Bucket, now: float) -> Reply | None:
+    """Take one of the key's requests; the refusal when there is none. Either way the client learns where it
+    stands, in OpenAI's words."""
+    wait = bucket.take(now)
+    exchange.extra += [
+        (b"x-ratelimit-limit-requests", b"%d" % bucket.per_minute),
+        (b"x-ratelimit-remaining-requests", b"%d" % int(bucket.level)),
+        (b"x-ratelimit-reset-requests", b"%.3gs" % bucket.full_in),
+    ]
+    if not wait:
+        return None
+    message = f"the key {exchange.caller.name!r} is for {bucket.per_minute} requests a minute"
+    return refused(429, message, "rate_limit_exceeded", [(b"retry-after", b"%d" % math.ceil(wait))])
 
 
 async def _no_such_path(exchange: Exchange) -> Reply:

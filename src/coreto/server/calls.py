@@ -19,13 +19,15 @@ class _Caller:
 
 
 def chat_call(body: Json, exchange: Exchange) -> Call:
-    """The call that a chat request asks for. Raises :class:`InvalidRequestError`."""
+    """The call that a chat request asks for. Raises :class:`InvalidRequestError`, and
+    :class:`~coreto.server.keys.ForbiddenModelError` when it is not the caller's to ask."""
     check_chat(body)
+    model = _model(body, exchange)
     caller = _caller(body, exchange)
     return Call(
         secrets.token_hex(12),
         _upstream_body(body),
-        body.get("model") or AUTO,
+        model,
         stream=body.get("stream") is True,
         label=caller.label,
         user=caller.user,
@@ -36,17 +38,24 @@ def chat_call(body: Json, exchange: Exchange) -> Call:
 
 
 def embed_call(body: Json, exchange: Exchange) -> EmbedCall:
-    """The call that an embeddings request asks for. Raises :class:`InvalidRequestError`."""
+    """The call that an embeddings request asks for. Raises as :func:`chat_call`."""
     check_embeddings(body)
+    model = _model(body, exchange)
     caller = _caller(body, exchange)
     return EmbedCall(
         secrets.token_hex(12),
         _upstream_body(body),
-        body.get("model") or AUTO,
+        model,
         caller.label,
         user=caller.user,
         run=caller.run,
     )
+
+
+def _model(body: Json, exchange: Exchange) -> str:
+    model: str = body.get("model") or AUTO
+    exchange.caller.check(model)
+    return model
 
 
 def _upstream_body(body: Json) -> Json:
@@ -60,8 +69,8 @@ def _caller(body: Json, exchange: Exchange) -> _Caller:
     label = _label(exchange.header(b"x-coreto-label"))
     if body.get("private"):
         label = combine(label, Label.PRIVATE)
-    user = _name(exchange, "x-coreto-user") or body.get("user")
-    return _Caller(label, user, _name(exchange, "x-coreto-run"))
+    named = _name(exchange, "x-coreto-user") or body.get("user")
+    return _Caller(label, exchange.caller.user_of(named), _name(exchange, "x-coreto-run"))
 
 
 def _label(text: str | None) -> Label:

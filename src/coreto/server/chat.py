@@ -43,6 +43,7 @@ async def chat(exchange: Exchange, services: Services) -> Reply | None:
         return None
     if whole is None or trace is None:
         raise CallError("the gateway ended without an answer")
+    exchange.trace = trace
     return whole_reply(whole, trace)
 
 
@@ -67,6 +68,7 @@ async def _stream(exchange: Exchange, gateway: GatewayPort, call: Call) -> None:
                     await exchange.write(restart_event(last, item))
                 elif isinstance(item, Trace):
                     trace = item
+    exchange.trace = trace
     if exchange.gone:
         return
     if trace is None or not last:
@@ -84,6 +86,7 @@ async def embeddings(exchange: Exchange, services: Services) -> Reply | None:
     call = embed_call(body, exchange)
     with exchange.watch():
         answer, trace = await services.gateway.embed(call)
+        exchange.trace = trace
         return embeddings_reply(answer, trace, body.get("encoding_format"))
     return None  # the client has hung up
 

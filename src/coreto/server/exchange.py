@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from coreto.errors import CoretoError
+from coreto.messages import Trace
+from coreto.server.keys import ANYBODY, Caller
+
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -17,6 +21,9 @@ Headers = list[tuple[bytes, bytes]]
 #: Seconds before a client is watched. Most answers of a quick upstream come sooner, and a task for each
 #: would cost more than routing them (40 µs against 2); a client that hung up in between is noticed then.
 _UNWATCHED = 0.005
+
+#: Seconds in which a request's body must have arrived.
+BODY_WITHIN = 30.0
 
 JSON_TYPE = (b"content-type", b"application/json")
 _STREAM_HEADERS: Headers = [
@@ -35,15 +42,37 @@ class Reply:
     headers: tuple[tuple[bytes, bytes], ...] = (JSON_TYPE,)
 
 
+class SlowBodyError(CoretoError):
+    """The request's body did not arrive in time."""
+
+    code = "request_timeout"
+    http_status = 408
+
+
 class Exchange:
     """A request and the way to answer it, whole (:meth:`reply`) or as a stream of events (:meth:`start`,
     :meth:`write`, :meth:`end`).
 
     ``started``: a stream's headers are out; ``relayed``: another application answers; ``gone``: the client
-    hung up.
+    hung up. ``caller``: who asks; ``extra``: headers of whatever response it will be; ``status`` and
+    ``trace``: what it came to, for the log.
     """
 
-    __slots__ = ("_held", "_receive", "_send", "gone", "headers", "method", "path", "relayed", "started")
+    __slots__ = (
+        "_held",
+        "_receive",
+        "_send",
+        "caller",
+        "extra",
+        "gone",
+        "headers",
+        "method",
+        "path",
+        "relayed",
+        "started",
+        "status",
+        "trace",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -55,6 +84,10 @@ class Exchange:
         self.started = False
         self.relayed = False
         self.gone = False
+        self.caller: Caller = ANYBODY
+        self.extra: Headers = []
+        self.status = 0
+        self.trace: Trace | None = None
 
     def header(self, name: bytes) -> str | None:
         """A request header's text; ``name`` in lower case."""
@@ -63,7 +96,14 @@ class Exchange:
 
     async def read(self, limit: int) -> bytes | None:
         """The request's body; ``None`` when it is longer than ``limit`` bytes, or the client is
-        :attr:`gone`."""
+        :attr:`gone`. Raises :class:`SlowBodyError`."""
+        try:
+            async with asyncio.timeout(BODY_WITHIN):
+                return await self._read(limit)
+        except TimeoutError:
+            raise SlowBodyError from None
+
+    async def _read(self, limit: int) -> bytes | None:
         declared = self.headers.get(b"content-length", b"0")
         if not declared.isdigit() or int(declared[:18]) > limit:
             return None
@@ -89,7 +129,8 @@ class Exchange:
 
     async def reply(self, reply: Reply) -> None:
         """Send a whole response."""
-        headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+        self.status = reply.status
+        headers = [*reply.headers, *self.extra, (b"content-length", b"%d" % len(reply.body))]
         if reply.status == 204:
             headers.pop()
         await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
@@ -105,14 +146,16 @@ class Exchange:
     async def relay(self, message: Message) -> None:
         """Send a message of another application's response."""
         self.relayed = True
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
         await self._send(message)
 
     async def start(self, headers: Headers) -> None:
         """Begin a stream of events."""
         self.started = True
-        await self._send(
-            {"type": "http.response.start", "status": 200, "headers": [*_STREAM_HEADERS, *headers]}
-        )
+        self.status = 200
+        sent = [*_STREAM_HEADERS, *headers, *self.extra]
+        await self._send({"type": "http.response.start", "status": 200, "headers": sent})
 
     def hold(self, data: bytes) -> None:
         """Keep bytes of a stream for the next :meth:`write`, which is about to come."""

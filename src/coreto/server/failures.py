@@ -11,6 +11,7 @@ from coreto.errors import CallError, CoretoError, ExhaustedError, InvalidRequest
 from coreto.messages import Json, Trace
 from coreto.server.answers import trace_headers
 from coreto.server.exchange import JSON_TYPE, Headers, Reply
+from coreto.server.limits import BusyError
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,8 @@ def unexpected(error: Exception, method: str, path: str) -> Reply:
 
 def _retry_after(error: CoretoError) -> float | None:
     """Seconds after which asking again may help, where somebody said so."""
+    if isinstance(error, BusyError):
+        return error.retry_after
     if not isinstance(error, CallError):
         return None
     if error.retry_after is not None:

@@ -1,5 +1,7 @@
 """Everything that can be asked for by name: ``/v1/models``, and the same in Ollama's form."""
 
+from collections.abc import Callable
+
 import orjson
 
 from coreto.messages import Json
@@ -11,10 +13,10 @@ from coreto.server.exchange import Reply
 OWNER = "coreto"
 
 
-def list_models(directory: Directory) -> Reply:
-    """Roles, ``auto`` and deployments."""
-    cards = [_card(name) for name in directory.plans]
-    cards += [_deployment_card(d) for d in directory.deployments.values()]
+def list_models(directory: Directory, may_ask: Callable[[str], bool]) -> Reply:
+    """Roles, ``auto`` and deployments, as far as the client may ask for them."""
+    cards = [_card(name) for name in directory.plans if may_ask(name)]
+    cards += [_deployment_card(d) for d in directory.deployments.values() if may_ask(d.id)]
     return Reply(200, orjson.dumps({"object": "list", "data": cards}))
 
 

@@ -5,8 +5,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from coreto.clock import SystemClock
+from coreto.events import EventBus
 from coreto.messages import Call, EmbedCall, Item, Json, Trace
 from coreto.routing.directory import Directory
+from coreto.server.keys import KeyRing
+from coreto.server.limits import Gate
 
 
 class GatewayPort(Protocol):
@@ -24,12 +28,22 @@ class GatewayPort(Protocol):
         ...
 
 
+def _gate() -> Gate:
+    return Gate(SystemClock())
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """``status``: the body of ``/api/status``. ``why_not_ready``: why no model can answer now, ``None``
-    when one can. ``keys``: the bearer keys accepted; none: every client on this machine is."""
+    when one can. ``keys``: the bearer keys accepted; none: every client on this machine is. ``gate``: how
+    many calls are answered at once, each in ``request_timeout`` seconds, the waiting included. ``bus`` hears
+    of every request. ``metrics``: the text of ``/metrics``; ``None``: there is none."""
 
     gateway: GatewayPort
     status: Callable[[], Awaitable[Json]]
     why_not_ready: Callable[[], str | None]
-    keys: tuple[str, ...] = field(default=(), repr=False)
+    keys: KeyRing = field(default_factory=KeyRing, repr=False)
+    gate: Gate = field(default_factory=_gate)
+    request_timeout: float = 300.0
+    bus: EventBus = field(default_factory=EventBus)
+    metrics: Callable[[], str] | None = None

@@ -53,6 +53,10 @@ class ServerSettings(Section):
         description="keys that clients must present",
         examples=[["env:CORETO_API_KEY"]],
     )
+    max_concurrent: int = Field(default=256, ge=1, description="calls answered at the same time")
+    max_queued: int = Field(
+        default=1024, ge=0, description="calls that wait for their turn; more are refused with 429"
+    )
 
 
 class ProviderSettings(Section):

@@ -13,6 +13,7 @@ from coreto.labels import Label
 from coreto.messages import Attempt, Call, Chunk, EmbedCall, Item, Json, Trace, Whole
 from coreto.routing.directory import Directory
 from coreto.server.asgi import Edge
+from coreto.server.keys import KeyRing
 from coreto.server.services import Services
 
 
@@ -150,7 +151,7 @@ def bench() -> Callable[..., Bench]:
 
     def make(*items: Item | Exception | str, status=_status, why_not_ready=lambda: None, keys=()) -> Bench:
         gateway = ScriptedGateway(list(items))
-        return Bench(gateway, Edge(Services(gateway, status, why_not_ready, keys)))
+        return Bench(gateway, Edge(Services(gateway, status, why_not_ready, KeyRing(keys))))
 
     return make
 

@@ -17,6 +17,7 @@ from coreto.server.answers import embeddings_reply, event, last_events, trace_he
 from coreto.server.calls import chat_call
 from coreto.server.exchange import Exchange
 from coreto.server.failures import failed
+from coreto.server.keys import Caller, KeyRing
 from coreto.server.validate import MAX_DEPTH, check_chat, check_embeddings, parse_body
 
 TRACE = Trace("c1", "lab/x", "chat", Label.INTERNAL, (Attempt("lab/x", "ok"),))
@@ -242,7 +243,7 @@ class TestAccess:
     )
     def test_hosts(self, host, mine) -> None:
         """Only names that cannot be given to another machine by DNS pass without keys."""
-        assert (Access(()).refusal({b"host": host.encode()}) is None) is mine
+        assert isinstance(Access(KeyRing()).admit({b"host": host.encode()}), Caller) is mine
 
     @pytest.mark.parametrize(
         ("origin", "mine"),
@@ -256,17 +257,17 @@ class TestAccess:
     def test_origins(self, origin, mine) -> None:
         """Pages of this machine may, others not."""
         headers = {b"host": b"localhost", b"origin": origin.encode()}
-        assert (Access(()).refusal(headers) is None) is mine
+        assert isinstance(Access(KeyRing()).admit(headers), Caller) is mine
 
     @given(st.text(min_size=1), st.text(min_size=1))
     def test_keys(self, key, given_key) -> None:
         """A key opens, and nothing else."""
         try:
             headers = {b"authorization": f"bearer {given_key}".encode()}
-            access = Access(("other", key))
+            access = Access(KeyRing(("other", key)))
         except UnicodeEncodeError:
             return
-        refused = access.refusal(headers) is not None
+        refused = isinstance(access.admit(headers), str)
         assert refused == (given_key.encode().strip() not in (b"other", key.encode()))
 
 
