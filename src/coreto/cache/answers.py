@@ -11,7 +11,7 @@ from typing import Any, cast
 import orjson
 
 from coreto.labels import Label
-from coreto.messages import Chunk, Item, Json, Trace, Whole, as_object, as_objects
+from coreto.messages import Call, Chunk, Json, Trace, Whole, as_object, as_objects
 
 _NOT_REPLAYED = ("choices", "usage", "object")
 
@@ -24,24 +24,30 @@ class Answer:
     raw: bytes | None
     trace: Trace
 
-    def trace_for(self, call_id: str, role: str | None, label: Label) -> Trace:
-        """The trace of a call that is served by this answer: nothing tried, nothing spent."""
-        trace = self.trace
+    def trace_for(self, call: Call) -> Trace:
+        """The trace of ``call``, served by this answer: nothing tried, nothing spent."""
+        told = self.trace
         return Trace(
-            call_id, trace.deployment, role, label, task=trace.task, cached=True, unmapped=trace.unmapped
+            call.id,
+            told.deployment,
+            told.role,
+            call.label,
+            task=told.task,
+            cached=True,
+            unmapped=told.unmapped,
         )
 
 
-def packed(answer: Answer) -> bytes:
-    """The payload of ``answer``. Raises ``ValueError`` for a body that is not JSON."""
+def packed(answer: Answer) -> bytes | None:
+    """The payload of ``answer``; ``None`` for a body that is not JSON."""
     trace = answer.trace
     head = orjson.dumps(
         {"deployment": trace.deployment, "task": trace.task, "unmapped": trace.unmapped, "role": trace.role}
     )
     try:
         body = orjson.dumps(answer.body) if answer.raw is None else answer.raw
-    except orjson.JSONEncodeError as error:
-        raise ValueError(str(error)) from error
+    except orjson.JSONEncodeError:
+        return None
     return len(head).to_bytes(4, "big") + head + body
 
 
@@ -86,7 +92,7 @@ def is_storable(body: Mapping[str, Any], *, tool_calls: bool = False) -> bool:
     return True
 
 
-def replay(answer: Answer, *, stream: bool) -> Generator[Item, None, None]:
+def replay(answer: Answer, *, stream: bool) -> Generator[Whole | Chunk, None, None]:
     """The items of ``answer``, without its trace, for a stream or not; a stream ends with the usage."""
     if not stream:
         yield Whole(answer.body, answer.raw, answer.trace.unmapped)
