@@ -260,3 +260,22 @@ def test_a_store_that_is_gone(tmp_path: Path):
         SqlBudgetStore(database).exchange([move(need=1)], NOW)
     assert SqlBudgetStore(database).active("all", DAY.period) == []
     database.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_database_of_the_first_release_is_upgraded(kind: str, request, tmp_path: Path):
+    """A ledger without budgets gets them and keeps its calls, which count from then on."""
+    url = "sqlite" if kind == "sqlite" else request.getfixturevalue("postgres_url")
+    database = open_database(url, tmp_path)
+    ensure_schema(database)
+    prefix = f"{database.schema}." if database.schema else ""
+    with database.write() as connection:
+        for table in (attempts, calls):
+            connection.execute(table.delete())
+        for table in ("budget_leases", "budget_accounts"):
+            connection.exec_driver_sql(f"DROP TABLE {prefix}{table}")
+        connection.exec_driver_sql(f"UPDATE {prefix}alembic_version SET version_num = '0001'")
+    World(database).call(7)
+    ensure_schema(database)
+    assert one(SqlBudgetStore(database), move(need=1)).spent == 7
+    database.close()

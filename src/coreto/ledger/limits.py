@@ -99,7 +99,7 @@ class Limits:
     @property
     def any(self) -> bool:
         """Whether anything is limited at all."""
-        return bool(self.named()) or self._run is not None or any(EACH in t for t in self._each.values())
+        return bool(self.named() or self._of("user", EACH) or self._of("role", EACH) or self._run is not None)
 
     def named(self) -> tuple[Limit, ...]:
         """Everybody's limits, and those of the users and roles that are named."""
