@@ -61,7 +61,8 @@ class Fallback:
     7. asked, and failed: the next one is asked. If the caller has seen a part of the answer, only where it
        can go on from that part, or the client agreed to forget it.
 
-    When all were passed by, those that are cheap to try, or back within seconds, get their chance.
+    When nobody is left, those that were passed by although they are cheap to try get their chance; when all
+    were passed by, also one that is back within seconds.
     """
 
     def __init__(self, plan: Plan, journal: Journal, ward: Ward) -> None:
@@ -90,9 +91,10 @@ class Fallback:
             if self._journal.answered_by:  # 2
                 return
             self._replace(candidate, self._causes[-1], waiting)  # 6
-        second = await self._second_chance(blocked, call)
-        if second is not None:
-            async with aclosing(self._ask(second, call, last=True)) as items:
+        cheap = [candidate for candidate, block in blocked if block.soft]
+        spared = cheap or await self._soonest(blocked, call)
+        for candidate in spared:
+            async with aclosing(self._ask(candidate, call, last=candidate is spared[-1])) as items:
                 async for item in items:
                     yield item
             if self._journal.answered_by:
@@ -287,19 +289,16 @@ class Fallback:
             self._journal.warnings.append(f"{candidate.deployment.id} is gone; {name} takes its place")
             waiting.appendleft(heir)
 
-    async def _second_chance(self, blocked: list[tuple[Candidate, Block]], call: Call) -> Candidate | None:
-        """With everybody passed by: who is cheap to try, else who is back soonest, waited for."""
+    async def _soonest(self, blocked: list[tuple[Candidate, Block]], call: Call) -> list[Candidate]:
+        """With everybody passed by: who is back soonest, waited for; nobody where that takes too long."""
         if self._causes or not blocked:
-            return None
-        for candidate, block in blocked:
-            if block.soft:
-                return candidate
+            return []
         candidate, block = min(blocked, key=lambda pair: pair[1].until)
         wait = block.until - self._ward.clock.time()
         if wait > min(WORTH_WAITING, call.deadline - self._ward.clock.monotonic()):
-            return None
+            return []
         await self._ward.clock.sleep(wait)
-        return candidate
+        return [candidate]
 
     def _exhausted(self, blocked: list[tuple[Candidate, Block]]) -> ExhaustedError:
         tried = "; ".join(f"{a.deployment}: {a.outcome} ({a.detail})" for a in self._journal.attempts)
