@@ -104,6 +104,9 @@ def _script(variants: Sequence[str]) -> list[dict[str, Any]]:
         for i, name in enumerate(variants, 1)
     ]
     entries.append({**always, "model": "other", "match": OPENING, "content": OTHER})
+    for name in ("a", *CLOUD_MODELS):
+        half = {"content": '[{"age": 7}, {"ag', "finish_reason": "length"}
+        entries.append({**always, "model": name, "match": "half of the JSON please", **half})
     entries.append({**always, "match": "JSON please", "content": '{"age": 7}'})
     entries.append({**always, "match": "label please", "content": "script"})
     entries.append({**always, "model": "b", "content": SECOND})
