@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import alembic.command
 import pytest
+from sqlalchemy import inspect
 
 from coreto.stores.budget_records import DEAD_MS, Account, Move, Standing, Total
 from coreto.stores.budgets import BudgetStore, SqlBudgetStore
@@ -263,18 +265,19 @@ def test_a_store_that_is_gone(tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_a_database_of_the_first_release_is_upgraded(kind: str, request, tmp_path: Path):
+def test_a_database_of_the_first_release_is_upgraded(kind: str, request, tmp_path: Path, monkeypatch):
     """A ledger without budgets gets them and keeps its calls, which count from then on."""
     url = "sqlite" if kind == "sqlite" else request.getfixturevalue("postgres_url")
     database = open_database(url, tmp_path)
+    if database.schema is not None:
+        with database.write() as connection:
+            connection.exec_driver_sql(f"DROP SCHEMA IF EXISTS {database.schema} CASCADE")
+    newest = alembic.command.upgrade
+    monkeypatch.setattr(alembic.command, "upgrade", lambda config, _: newest(config, "0001"))
     ensure_schema(database)
-    prefix = f"{database.schema}." if database.schema else ""
-    with database.write() as connection:
-        for table in (attempts, calls):
-            connection.execute(table.delete())
-        for table in ("budget_leases", "budget_accounts"):
-            connection.exec_driver_sql(f"DROP TABLE {prefix}{table}")
-        connection.exec_driver_sql(f"UPDATE {prefix}alembic_version SET version_num = '0001'")
+    monkeypatch.undo()
+    with database.read() as connection:
+        assert inspect(connection).get_table_names(schema=database.schema).count("budget_accounts") == 0
     World(database).call(7)
     ensure_schema(database)
     assert one(SqlBudgetStore(database), move(need=1)).spent == 7
