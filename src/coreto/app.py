@@ -26,7 +26,8 @@ from coreto.messages import Call, EmbedCall, Item, Json, Trace
 from coreto.owner import OwnerCard, OwnerLock
 from coreto.providers.catalog import split_id
 from coreto.providers.discovery import Found, find_servers, probe
-from coreto.providers.factory import Site, build_sites
+from coreto.providers.embedded import EmbeddedEngine
+from coreto.providers.factory import Site, build_sites, embedded_weights
 from coreto.providers.rules import RuleFunction, Rules, WordRule, by_words
 from coreto.providers.weights import models_dir
 from coreto.resilience.health import HealthBook
@@ -115,6 +116,9 @@ class App:
         """Look who is there and rebuild the directory. ``everything``: also ask the cloud."""
         if not self.sites:
             self.sites = build_sites(self.settings, self.models_dir, self.clock)
+        for name, site in self.sites.items():
+            if isinstance(site.provider, EmbeddedEngine):
+                site.provider.offer(embedded_weights(self.settings.models, name, self.models_dir))
         if self.settings.discovery:
             taken = [s.base_url or s.host or "" for s in self.settings.providers.values()]
             for site in await find_servers(taken):
@@ -144,15 +148,6 @@ class App:
                 log.warning("provider %r is down: %s", name, now.health.detail)
             elif now.health.ok and before is not None and not before.health.ok:
                 log.warning("provider %r is back: %s", name, now.health.detail)
-
-    async def reload_weights(self) -> None:
-        """Take notice of weights that were pulled since the start."""
-        fresh = build_sites(self.settings, self.models_dir, self.clock)
-        for name, site in self.sites.items():
-            if site.kind == "embedded":
-                await site.provider.close()
-                self.sites[name] = fresh[name]
-        await self.refresh()
 
     def keep_fresh(self) -> None:
         """Look who is there every half minute, the cloud included, until :meth:`close`."""

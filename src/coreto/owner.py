@@ -41,7 +41,8 @@ class OwnerLock:
     def acquire(self, card: OwnerCard) -> bool:
         """Become the owner; ``False`` when another process is."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        connection = sqlite3.connect(self._folder / "owner.lock", timeout=0, isolation_level=None)
+        # A moment's patience: another process may be holding it just to see whether it is held.
+        connection = sqlite3.connect(self._folder / "owner.lock", timeout=0.1, isolation_level=None)
         try:
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError:

@@ -146,7 +146,7 @@ class _Question:
         if not isinstance(backend, App):
             say(self.texts("pull.restart", name=f"{EMBEDDED}/{SMALLEST}"), stderr=True)
             return False
-        await backend.reload_weights()
+        await backend.refresh()
         return True
 
 

@@ -34,7 +34,6 @@ def prepared(call: Call, plan: Plan, deadline: float) -> Call:
         body={**body, **extra} if extra else body,
         role=plan.role,
         deadline=min(call.deadline, deadline),
-        context=plan.context,
     )
 
 

@@ -74,6 +74,11 @@ class EmbeddedEngine:
         self._clock = clock or SystemClock()
         self._closed = False
 
+    def offer(self, weights: Mapping[str, GgufModel]) -> None:
+        """Take up models that it does not have yet: weights may be pulled while it runs."""
+        for name, model in weights.items():
+            self._slots.setdefault(name, _Slot(model))
+
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
         return aclosing(self._items(call))
 
@@ -116,7 +121,7 @@ class EmbeddedEngine:
                 return Health(
                     ok=True, detail=f"{loaded} of {len(self._slots)} models loaded", version=version
                 )
-        failure = failure or MissingModelError("no embedded model is configured")
+        failure = failure or MissingModelError("not pulled: `coreto models pull smollm2`")
         return Health(ok=False, detail=failure.message, code=failure.code)
 
     async def load(self, model: str) -> None:

@@ -63,7 +63,7 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
     through: str | None = None
     match kind:
         case "embedded":
-            weights = _weights(settings.models, name, models_dir)
+            weights = embedded_weights(settings.models, name, models_dir)
             provider = engine = EmbeddedEngine(
                 weights, idle_timeout=section.idle_timeout, threads=section.threads, clock=clock
             )
@@ -103,7 +103,10 @@ def _endpoint(name: str, url: str, section: ProviderSettings, key: str | None, *
     return Endpoint(name, url, local, key, section.headers, section.max_connections)
 
 
-def _weights(models: Mapping[str, ModelSettings], provider: str, models_dir: Path) -> dict[str, GgufModel]:
+def embedded_weights(
+    models: Mapping[str, ModelSettings], provider: str, models_dir: Path
+) -> dict[str, GgufModel]:
+    """The models of the embedded engine ``provider``: those pulled into ``models_dir``, and those with a path."""
     weights: dict[str, GgufModel] = {}
     for name, known in KNOWN.items():
         path = find(name, models_dir)

@@ -147,7 +147,9 @@ class Fallback:
 
     def _asked(self, candidate: Candidate, call: Call) -> Call:
         """``call`` as ``candidate`` shall get it."""
-        asked = replace(call, model=candidate.deployment.model, limits=candidate.limits)
+        asked = replace(
+            call, model=candidate.deployment.model, limits=candidate.limits, context=candidate.window
+        )
         if self._causes:
             asked = portable(asked)
         labels = self._plan.expected.labels
@@ -224,7 +226,7 @@ class Fallback:
             blocked.append((candidate, block))
             self._skip(candidate, f"{block.code}: {block.reason}", block)
             return True
-        window = candidate.deployment.context
+        window = candidate.window or candidate.deployment.context
         if window is None or len(call.body.get("messages") or ()) == 0:
             return False
         text = prompt_text(call.body)

@@ -16,6 +16,8 @@ class Candidate:
     provider: Provider
     limits: Limits = Limits()
     embedder: Embedder | None = None
+    #: the engine's window in tokens where it was declared: a changed one reloads the model in Ollama
+    window: int | None = None
     #: the server constrains an answer to any JSON schema, a bare string's included
     constrains: bool = False
     #: the server takes the beginning of an answer as the last message
@@ -38,7 +40,6 @@ class Plan:
     retries: int | None = None
     temperature: float | None = None
     max_tokens: int | None = None
-    context: int | None = None
     local_only: bool = False
     expected: Expectation = Expectation()
     dropped: tuple[tuple[str, str], ...] = ()

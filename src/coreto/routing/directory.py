@@ -126,7 +126,6 @@ class DirectoryBuilder:
             retries=role.retries,
             temperature=role.temperature,
             max_tokens=role.max_tokens,
-            context=role.context,
             local_only=role.local_only,
             expected=_expected(name, role),
             failover=role.stream_failover,
@@ -231,12 +230,14 @@ class DirectoryBuilder:
         if role is not None and role.timeout is not None:
             limits = Limits(limits.connect, role.timeout, limits.stall)
         deployment = self._deployment(name, site, model)
+        known = self._settings.models.get(name)
         own = site.constrains and deployment.local  # a cloud stub behind a local daemon does neither
         return Candidate(
             deployment,
             self._timed[provider],
             limits,
             site.embedder,
+            window=(role and role.context) or (known and known.context),
             constrains=own,
             prefill=site.prefill and (own or not site.constrains),
         )

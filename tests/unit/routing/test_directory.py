@@ -233,6 +233,21 @@ def test_directory_bad_schema_files(tmp_path, text, word):
     assert word in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("toml", "name", "window"),
+    [
+        ('[roles.x]\nchain = ["lab/b"]\ncontext = 512\n', "x", 512),
+        ('[roles.x]\nchain = ["lab/b"]\n[models."lab/b"]\ncontext = 4096\n', "x", 4096),
+        ('[roles.x]\nchain = ["lab/b"]\ncontext = 512\n[models."lab/b"]\ncontext = 4096\n', "x", 512),
+        ('[roles.x]\nchain = ["lab/b"]\n[models."lab/b"]\ncontext = 4096\n', "lab/b", 4096),
+        ('[roles.x]\nchain = ["lab/b"]\n', "x", None),
+    ],
+)
+def test_directory_window(tmp_path, toml, name, window):
+    """The window is fixed where the role or the model declares it, and left to the engine elsewhere."""
+    assert build(tmp_path, toml).plan(name).candidates[0].window == window
+
+
 def test_prepare_permitted(tmp_path):
     """Private calls keep only candidates of this machine; the others are dropped with the reason."""
     toml = '[roles.x]\nchain = ["ollama-cloud/a", "lab/b", "ollama/mine"]\n'
@@ -246,15 +261,13 @@ def test_prepare_permitted(tmp_path):
 
 def test_prepare_role_settings(tmp_path):
     """The role's settings fill what the caller left open; the caller's body is not changed in place."""
-    toml = (
-        '[roles.x]\nchain = ["lab/b"]\ntemperature = 0.0\nmax_tokens = 9\ncontext = 512\njson_answer = true\n'
-    )
+    toml = '[roles.x]\nchain = ["lab/b"]\ntemperature = 0.0\nmax_tokens = 9\njson_answer = true\n'
     plan = build(tmp_path, toml).plan("x")
     body = {"messages": [], "max_completion_tokens": 5}
     call = prepared(Call("c", body, "x", deadline=50.0), plan, 99.0)
     assert call.body == {**body, "temperature": 0.0, "response_format": {"type": "json_object"}}
     assert body == {"messages": [], "max_completion_tokens": 5}
-    assert (call.role, call.context, call.deadline) == ("x", 512, 50.0)
+    assert (call.role, call.deadline) == ("x", 50.0)
     given = prepared(
         Call("c", {"temperature": 2, "max_tokens": 1, "response_format": {"type": "text"}}, "x"), plan, 9.0
     )
