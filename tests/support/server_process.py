@@ -56,6 +56,11 @@ class ServerProcess:
     errors: list[str] = field(default_factory=list)
 
     @property
+    def complaints(self) -> list[str]:
+        """What it has written to standard error, but for the lines that every request gets."""
+        return [line for line in self.errors if " INFO coreto.access: " not in line]
+
+    @property
     def address(self) -> tuple[str, int]:
         host, _, port = self.url.removeprefix("http://").rpartition(":")
         return host.strip("[]"), int(port)

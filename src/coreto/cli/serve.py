@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import ipaddress
-import logging
 import signal
 import socket
 import sys
@@ -18,7 +17,6 @@ import uvicorn
 from coreto.app import App, data_dir
 from coreto.owner import find_owner
 from coreto.providers.catalog import split_id
-from coreto.redaction import redact
 from coreto.server.asgi import Edge
 from coreto.server.exchange import ASGIApp
 from coreto.server.keys import KeyRing
@@ -29,6 +27,8 @@ from coreto.settings.model import Settings
 from coreto.stores.database import open_database
 from coreto.stores.keys import SqlKeyStore
 from coreto.stores.migrate import ensure_schema
+from coreto.telemetry.logs import log_requests, secrets_of, set_up_logs
+from coreto.telemetry.metrics import Metrics, Sources
 
 try:
     import uvloop
@@ -88,7 +88,7 @@ def serve(loaded: Loaded, *, host: str | None = None, port: int | None = None) -
     Raises :class:`~coreto.errors.CoretoError` when the application cannot start.
     """
     settings = loaded.settings
-    _log_to_stderr(settings.log_level)
+    set_up_logs(settings.log_level, settings.telemetry.log_format, secrets=secrets_of(settings))
     wanted = settings.server.host if host is None else host
     number = settings.server.port if port is None else port
     try:
@@ -180,14 +180,35 @@ def _has_keys(settings: Settings) -> bool:
 
 def _services(app: App, keys: KeyRing) -> Services:
     limits = app.settings.server
+    gate = Gate(app.clock, limits.max_concurrent, limits.max_queued)
+    metrics = Metrics(_sources(app, gate))
+    metrics.attach(app.bus)
+    log_requests(app.bus)
     return Services(
         gateway=app.gateway,
         status=app.status,
         why_not_ready=lambda: why_not_ready(app),
         keys=keys,
-        gate=Gate(app.clock, limits.max_concurrent, limits.max_queued),
+        gate=gate,
         request_timeout=app.settings.request_timeout,
         bus=app.bus,
+        metrics=metrics.text,
+    )
+
+
+def _sources(app: App, gate: Gate) -> Sources:
+    def breakers() -> list[tuple[str, str]]:
+        deployments = app.gateway.directory.deployments.values()
+        return [(d.id, app.health.breaker_state(d)) for d in deployments]
+
+    return Sources(
+        knows_deployment=lambda name: name in app.gateway.directory.deployments,
+        knows_role=lambda name: name in app.gateway.directory.plans,
+        breakers=breakers,
+        in_flight=lambda: gate.running,
+        queued=lambda: gate.queued,
+        ledger_dropped=lambda: app.recorder.dropped,
+        ledger_waiting=lambda: app.recorder.waiting,
     )
 
 
@@ -241,21 +262,6 @@ def _stop_on_signals(server: _Server) -> None:
             loop.add_signal_handler(number, server.stop)
         except NotImplementedError:  # Windows
             signal.signal(number, told_to_stop)
-
-
-class _Redacted(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
-
-
-def _log_to_stderr(level: str) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Redacted("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    for name, least in (("coreto", level.upper()), ("uvicorn", "WARNING")):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(least)
-        logger.propagate = False
 
 
 def _fail(message: str, *, code: int = 1) -> int:

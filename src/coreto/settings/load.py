@@ -39,7 +39,18 @@ from coreto.settings.secrets import resolve_secrets
 from coreto.settings.wording import note_errors
 
 FILE_NAME = "coreto.toml"
-SECTIONS = ("server", "providers", "models", "roles", "budgets", "cache", "crews", "media", "database")
+SECTIONS = (
+    "server",
+    "providers",
+    "models",
+    "roles",
+    "budgets",
+    "cache",
+    "crews",
+    "media",
+    "database",
+    "telemetry",
+)
 
 # Accepted, so that a file need not change when they come, but without effect in this release.
 NOT_YET: Mapping[tuple[str, ...], str] = MappingProxyType(

@@ -214,6 +214,20 @@ class MediaSettings(Section):
     local_tts: bool = Field(default=True, description="speak with the voices on this machine")
 
 
+class TelemetrySettings(Section):
+    """What operators see. Metrics are always at /metrics of the server."""
+
+    log_format: Literal["human", "json"] = Field(
+        default="human", description="lines for people, or one JSON object a line"
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="OpenTelemetry collector that traces are sent to over HTTP; needs the extra `otel`",
+        examples=["http://127.0.0.1:4318"],
+    )
+    service_name: str = Field(default="coreto", description="the name of this service in traces")
+
+
 class DatabaseSettings(Section):
     """Where the ledger is kept."""
 
@@ -255,3 +269,4 @@ class Settings(Section):
     crews: CrewSettings = CrewSettings()
     media: MediaSettings = MediaSettings()
     database: DatabaseSettings = DatabaseSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()

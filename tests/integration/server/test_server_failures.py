@@ -247,4 +247,4 @@ class TestHangUp:
             self.leave(own, upstream, {}, after_first_chunk=False)
         assert own.chat("lab/slow").status == 200
         own.terminate()
-        assert (own.wait(), own.errors) == (0, [])
+        assert (own.wait(), own.complaints) == (0, [])
