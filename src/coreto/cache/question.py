@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 from coreto.cache.answers import Answer, Assembler, replay
 from coreto.cache.shelf import Matcher, Shelf, Terms
+from coreto.cache.store import Entry
 from coreto.messages import Call, Chunk, Item, Restart, Trace, Whole
 
 Inner = Callable[[Call], AbstractAsyncContextManager[AsyncIterator[Item]]]
@@ -28,6 +29,7 @@ class Question:
         self._whole: Whole | None = None
         self._pieces: Assembler | None = None
         self._trace: Trace | None = None
+        self._entry: Entry | None = None
 
     def tag(self, tags: Iterable[str]) -> None:
         """Add tags to the answer: those of a call that shares it."""
@@ -53,24 +55,31 @@ class Question:
                 self._note(item)
                 yield item
 
-    async def after(self) -> None:
-        """Keep the answer, if it came from upstream and may be kept."""
-        if self._trace is None:
-            return
-        if self._is_revoked():
-            self._shelf.counts.unstorable += 1
-        elif self._whole is not None:
-            await self._keep(Answer(self._whole.body, self._whole.raw, self._trace))
+    def finish(self) -> bool:
+        """Whether the answer will be kept; if not, nobody who asks from now on may have it."""
+        if self._trace is None:  # it came from the store
+            return True
+        answer = None
+        if self._whole is not None:
+            answer = Answer(self._whole.body, self._whole.raw, self._trace)
         elif self._pieces is not None:
-            await self._keep(Answer(self._pieces.whole(), None, self._trace))
+            answer = Answer(self._pieces.whole(), None, self._trace)
+        if answer is not None and not self._is_revoked():
+            tags = self._names()[1:]
+            self._entry = self._shelf.entry(answer, self.call, self.terms, key=self.key, tags=tags)
+        self._shelf.counts.unstorable += self._entry is None
+        return self._entry is not None
+
+    async def after(self) -> None:
+        """Keep the answer."""
+        if self._entry is None:
+            return
+        await self._shelf.put(self._entry)
+        if self._is_revoked():  # while it was being written
+            await self._shelf.store.delete(self.key)
 
     def _is_revoked(self) -> bool:
         return any(matches(name) for matches in self._revoked for name in self._names())
-
-    async def _keep(self, answer: Answer) -> None:
-        await self._shelf.keep(answer, self.call, self.terms, self.key, self._names()[1:])
-        if self._is_revoked():  # while it was being written
-            await self._shelf.store.delete(self.key)
 
     def _names(self) -> tuple[str, ...]:
         """The key and the tags by which the answer can be invalidated, as far as they are known."""

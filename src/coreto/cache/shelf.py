@@ -67,17 +67,22 @@ class Shelf:
         entry = await self.store.get(key, label)
         return None if entry is None else await self._counted(entry)
 
-    async def keep(self, answer: Answer, call: Call, terms: Terms, key: str, tags: tuple[str, ...]) -> None:
-        """Keep ``answer``, if it may be kept and the store has room for it."""
-        payload = None
-        if answer.trace.label <= call.label and is_storable(answer.body, tool_calls=terms.tool_calls):
-            payload = packed(answer)
+    def entry(
+        self, answer: Answer, call: Call, terms: Terms, *, key: str, tags: tuple[str, ...]
+    ) -> Entry | None:
+        """``answer`` to ``call`` as it would be kept; ``None`` when it may not be."""
+        if answer.trace.label > call.label or not is_storable(answer.body, tool_calls=terms.tool_calls):
+            return None
+        payload = packed(answer)
         if payload is None:
-            self.counts.unstorable += 1
-            return
+            return None
         now = self._clock.time()
         ttl = min(terms.ttl, STOPGAP_TTL) if is_stopgap(answer.trace) else terms.ttl
-        if await self.store.put(Entry(key, payload, tags, call.label, now, now + ttl)):
+        return Entry(key, payload, tags, call.label, now, now + ttl)
+
+    async def put(self, entry: Entry) -> None:
+        """Keep ``entry``, if the store has room for it."""
+        if await self.store.put(entry):
             self.counts.stored += 1
 
     async def _counted(self, entry: Entry) -> Answer | None:

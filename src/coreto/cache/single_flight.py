@@ -32,8 +32,12 @@ class Work(Protocol[T_co]):
         """The items that every listener gets."""
         ...
 
+    def finish(self) -> bool:
+        """Called once everything was said, before the listeners know: whether others may still join."""
+        ...
+
     async def after(self) -> None:
-        """What is left to do once everything was said; no listener waits for it."""
+        """What is left to do then; no listener waits for it."""
         ...
 
 
@@ -102,12 +106,17 @@ class Flight(Generic[T]):
         return CutError("the shared call was given up") if error is None else error
 
     async def _run(self) -> None:
-        async with aclosing(self.work.run()) as items:
-            async for item in items:
-                await self._push(item)
-        self.complete = True
-        self._wake()
-        await self.work.after()
+        try:
+            async with aclosing(self.work.run()) as items:
+                async for item in items:
+                    await self._push(item)
+            if not self.work.finish():
+                self._detach(self)
+            self.complete = True
+            self._wake()
+            await self.work.after()
+        finally:
+            self._detach(self)  # here and not when the task has ended: its listeners may run before that
 
     async def _push(self, item: T) -> None:
         weight = self._weigh(item)
