@@ -128,6 +128,7 @@ def test_what_is_given_back_is_there_for_others(world: World):
     one(store, move(need=1000))
     assert one(store, move(reserved=300, keep=0)) == Standing(300, 0, 700)
     assert one(store, move(holder="b", need=700)).lease == 700
+    assert one(store, move(limit=100, reserved=200, keep=0)).lease == 200
 
 
 def test_an_overshoot_counts_and_is_not_forgiven(world: World):
@@ -187,7 +188,11 @@ def test_a_dead_lease_comes_back_less_what_the_ledger_shows(world: World):
     late = NOW + DEAD_MS
     assert one(store, move(holder="b", need=1), late).room == 394
     assert one(store, move(holder="b", need=1), late + 1) == Standing(2, 175, 823)
-    assert one(store, move(holder="b"), late + 2).spent == 175
+    assert one(store, move(holder="b", spent=1, known=1), late + 2).spent == 176
+    world.call(1)
+    world.call(2)
+    again = late + 3 + DEAD_MS
+    assert one(store, move(holder="c"), again).spent == 177  # of b: what it had not told, and no call twice
 
 
 def test_a_dead_lease_counts_whole_without_a_ledger(world: World):

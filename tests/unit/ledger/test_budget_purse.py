@@ -260,6 +260,18 @@ def test_an_idle_lease_goes_back():
     run(test, daily_usd=1)
 
 
+def test_a_lease_in_use_stays():
+    """While calls are made, reserving never has to wait for the store."""
+
+    async def test(bench: Bench) -> None:
+        (await bench.obtain(1)).release()
+        for _ in range(3 * round(IDLE_SECONDS)):
+            bench.reserve(1).release()
+            await bench.pass_time(1)
+
+    run(test, daily_usd=1)
+
+
 def test_two_processes():
     """What one process has leased the other cannot spend; what it gives back, the other can."""
     store = MemoryBudgetStore()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from coreto.ledger.limits import Limit
 from coreto.ledger.pots import Pot, Reservation
-from coreto.stores.budget_records import Account
+from coreto.stores.budget_records import Account, Move, Standing
 from coreto.stores.errors import StoreDownError
 from coreto.testing.budget_store import MemoryBudgetStore
 
@@ -29,6 +29,7 @@ class Process:
             for account, limit in LIMITS.items()
         }
         self.calls: list[tuple[Reservation, list[Account]]] = []
+        self.answers: list[tuple[Pot, Move, Standing, float]] = []
         self.renewed = world.now
 
     def reserve(self, worst: int, accounts: list[Account], fault: str) -> None:
@@ -55,7 +56,9 @@ class Process:
         for account in accounts:
             self.world.charge(account, reservation.nusd, actual)
 
-    def exchange(self, fault: str) -> None:
+    def exchange(self, fault: str, *, at_once: bool = True) -> None:
+        """Tell the store; its answer comes at once, or after what the trace does next. One at a time."""
+        self.hear()
         store, now = self.world.store, self.world.now
         store.fault = None if fault == "none" else StoreDownError("gone")
         store.unclear = fault == "unclear"
@@ -65,9 +68,15 @@ class Process:
             standings = store.exchange(moves, round(now * 1000))
         except StoreDownError:
             return
-        for pot, move, standing in zip(due, moves, standings, strict=True):
-            pot.told(move, standing, now)
         self.renewed = now
+        self.answers = [(*told, now) for told in zip(due, moves, standings, strict=True)]
+        if at_once:
+            self.hear()
+
+    def hear(self) -> None:
+        for pot, move, standing, sent_at in self.answers:
+            pot.told(move, standing, sent_at)
+        self.answers = []
 
 
 class World:
@@ -129,7 +138,8 @@ whose = st.sampled_from([[ALL], [ALL, ANA]])
 reserving = st.tuples(st.just("reserve"), process, st.integers(1, 300), whose, faults)
 shares = st.sampled_from([0.0, 0.1, 0.5, 1.0, 1.0])
 passing = st.tuples(st.just("time"), st.sampled_from([0.5, 5.0, 20.0]))
-others = st.tuples(st.just("exchange"), process, faults) | st.tuples(st.just("crash"), process)
+telling = st.tuples(st.just("tell"), process, faults, st.booleans())
+others = telling | telling | st.tuples(st.just("crash"), process)
 
 
 def trace(share: st.SearchStrategy) -> st.SearchStrategy:
@@ -144,6 +154,9 @@ def played(ops, *, tracked: bool) -> World:
             world.pass_time(*given_)
         elif op == "crash":
             world.crash(*given_)
+        elif op == "tell":
+            number, fault, at_once = given_
+            world.processes[number].exchange(fault, at_once=at_once)
         else:
             getattr(world.processes[given_[0]], op)(*given_[1:])
         world.check()
