@@ -6,7 +6,7 @@ _SECRETS = re.compile(
     r"""(?P<url>\b[a-z][a-z0-9+.-]*://)[^\s/@:]*:[^\s/@]+@      # user:password in a URL
       | (?P<bearer>\b(?:bearer|basic)\s+)[\w.~+/=-]{6,}         # authorization headers
       | (?P<named>(?:(?<=[?&])key|(?<![a-z0-9])(?:api[-_ ]?key|access[-_]token|token|secret|password|ts|sig|signature))["']?\s*[=:]\s*["']?)[^\s"'&,;)]{4,}
-      | (?P<key>\b(?:sk|pk|rk|ghp|gho|xox[abp]|key|or)-)[\w-]{8,}  # provider key shapes
+      | (?P<key>\b(?:sk|ck|pk|rk|ghp|gho|xox[abp]|key|or)-)[\w-]{8,}  # provider key shapes
     """,
     re.IGNORECASE | re.VERBOSE,
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coreto.cli import commands_models, commands_settings
+from coreto.cli import commands_keys, commands_models, commands_settings
 
 if TYPE_CHECKING:
     from coreto.cli.flags import Flags
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command("costs")(costs)
     app.command("serve")(serve)
     app.add_typer(commands_models.app, name="models")
+    app.add_typer(commands_keys.app, name="keys")
     app.add_typer(commands_settings.app, name="config")
     app.command("init")(commands_settings.init)
     app.command(
