@@ -114,13 +114,11 @@ def _script(variants: Sequence[str]) -> list[dict[str, Any]]:
     return entries
 
 
-def config(sims: Sims, head: str = "") -> str:
+def config(sims: Sims) -> str:
     """TOML with a provider for each simulator, and ``dead-*`` ones where nobody listens."""
     url = {wire: sim.url for wire, sim in sims.by_wire.items()}
     dead = f"http://127.0.0.1:{sims.dead_port}"
     return f"""
-discovery = false
-{head}
 [providers.lab]
 base_url = "{url["openai"]}/v1"
 [providers.openrouter]
@@ -207,7 +205,7 @@ class House:
 async def house(toml: str, folder: Path) -> AsyncIterator[House]:
     """A house that must be as empty at the end as at the start: no task, no connection."""
     file = folder / "coreto.toml"
-    file.write_text(toml)
+    file.write_text(f"discovery = false\n{toml}")
     settings = load(config=file, env={}, cwd=folder).settings
     clock, bus = SystemClock(), EventBus()
     sites = build_sites(settings, folder, clock)

@@ -65,6 +65,8 @@ async def _stream(exchange: Exchange, gateway: GatewayPort, call: Call) -> None:
                         await exchange.start(headers)
                     await exchange.write(event(item))
                 elif isinstance(item, Restart):
+                    if not exchange.started:  # what it takes back is still held
+                        await exchange.start(headers)
                     await exchange.write(restart_event(last, item))
                 elif isinstance(item, Trace):
                     trace = item
