@@ -24,6 +24,7 @@ from coreto.cache.memory import MemoryStore
 from coreto.cache.redis import RedisStore, is_loopback
 from coreto.cache.sqlite import SqliteStore
 from coreto.cache.store import Entry
+from coreto.errors import ConfigError
 from coreto.labels import Label
 from coreto.testing.clock import VirtualClock
 
@@ -449,6 +450,7 @@ from pathlib import Path
 from coreto.cache.sqlite import SqliteStore
 from coreto.cache.store import Entry
 from coreto.clock import SystemClock
+from coreto.errors import ConfigError
 from coreto.labels import Label
 
 async def main(path, name):
@@ -673,3 +675,12 @@ def test_foreign_values_in_redis_are_misses(redis):
         assert await get(store, "k") == "hello"
 
     redis.run(check)
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:hunter2/0", "redis://127.0.0.1:99999/0"])
+def test_a_redis_address_that_is_none_is_a_mistake_in_the_settings(redis_url, url):
+    """A broken address is told by its key, without quoting it: it may hold a password."""
+    with pytest.raises(ConfigError) as caught:
+        RedisStore(url, VirtualClock())
+    assert "cache.backend" in caught.value.message
+    assert "hunter2" not in caught.value.message

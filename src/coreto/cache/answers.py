@@ -124,17 +124,22 @@ class _Choice:
     finish: str | None = None
 
     def add(self, choice: Json) -> None:
-        for name, value in as_object(choice.get("delta")).items():
+        delta: Json = choice.get("delta") or {}
+        for name, value in delta.items():
             if name == "tool_calls":
                 for call in as_objects(value):
-                    _merge_call(self.tools.setdefault(int(call.get("index") or 0), {}), call)
+                    _merge_call(self.tools.setdefault(call.get("index") or 0, {}), call)
             elif isinstance(value, str) and name != "role":
-                self.text.setdefault(name, []).append(value)
+                parts = self.text.get(name)
+                if parts is None:
+                    parts = self.text[name] = []
+                parts.append(value)
             elif value is not None:
                 self.other[name] = value
-        for name, value in as_object(choice.get("logprobs")).items():
-            if isinstance(value, list):
-                self.logprobs.setdefault(name, []).extend(cast("list[Any]", value))
+        if choice.get("logprobs"):
+            for name, value in as_object(choice["logprobs"]).items():
+                if isinstance(value, list):
+                    self.logprobs.setdefault(name, []).extend(cast("list[Any]", value))
         self.finish = choice.get("finish_reason") or self.finish
 
     def whole(self, index: int) -> Json:
@@ -150,25 +155,30 @@ class _Choice:
 class Assembler:
     """Puts a stream's chunks together to the whole answer that they are the pieces of."""
 
-    __slots__ = ("_choices", "_top")
+    __slots__ = ("_choices", "_top", "_usage")
 
     def __init__(self) -> None:
         self._top: Json = {}
+        self._usage: Json | None = None
         self._choices: dict[int, _Choice] = {}
 
     def add(self, body: Json) -> None:
         """Take one chunk."""
-        for name, value in body.items():
-            if name == "choices":
-                for choice in as_objects(value):
-                    self._choices.setdefault(int(choice.get("index") or 0), _Choice()).add(choice)
-            elif value is not None:
-                self._top[name] = value
+        self._top.update(body)
+        self._usage = body.get("usage") or self._usage
+        for choice in body.get("choices") or ():
+            index = choice.get("index") or 0
+            known = self._choices.get(index)
+            if known is None:
+                known = self._choices[index] = _Choice()
+            known.add(choice)
 
     def whole(self) -> Json:
         """The answer so far as a ``chat.completion``; a choice that has not ended has no finish reason."""
         choices = [self._choices[i].whole(i) for i in sorted(self._choices)]
-        return {**self._top, "object": "chat.completion", "choices": choices}
+        top = {name: value for name, value in self._top.items() if value is not None and name != "usage"}
+        out: Json = {**top, "object": "chat.completion", "choices": choices}
+        return {**out, "usage": self._usage} if self._usage else out
 
 
 def _merge_call(call: Json, delta: Json) -> None:

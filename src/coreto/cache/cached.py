@@ -210,6 +210,9 @@ def _weight(item: Item) -> int:
 
 def _text_size(body: Json) -> int:
     """About the bytes of an answer or a chunk by its text; measuring all of it would cost too much."""
-    choices: list[Json] = body.get("choices") or []
-    said: list[Json] = [choice.get("delta") or choice.get("message") or {} for choice in choices]
-    return sum(len(one.get("content") or "") for one in said)
+    size = 0
+    for choice in body.get("choices") or ():
+        said: Json = choice.get("delta") or choice.get("message") or {}
+        content = said.get("content")
+        size += len(content) if isinstance(content, str) else 0
+    return size

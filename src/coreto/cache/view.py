@@ -24,9 +24,11 @@ class View:
 
     def of(self, item: Item) -> Iterable[Item]:
         """``item`` in the form that this caller asked for."""
+        if self._stream and isinstance(item, Chunk):  # first, for every chunk passes here
+            return (item,) if self._usage or item.body.get("choices") else ()
         match item:
-            case Chunk() | Restart() if self._stream:
-                return (item,) if self.wants(item) else ()
+            case Restart() if self._stream:
+                return (item,)
             case Chunk():
                 self._gather(item)
                 return ()
