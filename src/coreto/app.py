@@ -19,8 +19,11 @@ from coreto.errors import CoretoError
 from coreto.events import EventBus, HealthChanged
 from coreto.gateway.gateway import Gateway
 from coreto.gateway.status import status
+from coreto.ledger.budgets import Budgets
+from coreto.ledger.limits import Limits
 from coreto.ledger.prices import PriceBook
 from coreto.ledger.pricing import Price, price_of
+from coreto.ledger.purse import Purse
 from coreto.ledger.recorder import Recorder
 from coreto.messages import Call, EmbedCall, Item, Json, Trace
 from coreto.owner import OwnerCard, OwnerLock
@@ -34,6 +37,7 @@ from coreto.resilience.health import HealthBook
 from coreto.routing.directory import Directory, DirectoryBuilder
 from coreto.settings.load import Loaded
 from coreto.settings.model import Settings
+from coreto.stores.budgets import SqlBudgetStore
 from coreto.stores.database import Database, open_database
 from coreto.stores.ledger import SqlLedgerStore
 from coreto.stores.migrate import ensure_schema
@@ -77,20 +81,20 @@ class App:
         self._card = OwnerCard(os.getpid(), loaded.digest)
         self._background: set[asyncio.Task[None]] = set()
         self._found_sites: dict[str, Site] = {}
-        self.gateway = Gateway(
-            Directory({}, {}),
-            self.health,
-            self.prices,
-            self.bus,
-            self.clock,
-            request_timeout=self.settings.request_timeout,
-        )
+        self.purse: Purse | None = None
+        self.gateway = self._gateway(Directory({}, {}))
 
     async def start(self) -> None:
         """Open the ledger, look who is there, take up calls. Raises :class:`CoretoError`."""
         self.bus.subscribe(HealthChanged, _log_health)
         self._lock.acquire(self._card)
         self.database, _ = await asyncio.gather(asyncio.to_thread(self._open_database), self.refresh())
+        limits = Limits(self.settings.budgets)
+        if limits.any:
+            store = SqlBudgetStore(self.database, tracked=self.settings.track_costs)
+            self.purse = Purse(store, limits, self.clock)
+            await self.purse.start()
+            self.gateway = self._gateway(self.gateway.directory)
         self.ledger = SqlLedgerStore(self.database)
         self.recorder = Recorder(
             self.ledger,
@@ -99,6 +103,17 @@ class App:
             track_latency=self.settings.track_latency,
         )
         self.recorder.attach(self.bus)
+
+    def _gateway(self, directory: Directory) -> Gateway:
+        return Gateway(
+            directory,
+            self.health,
+            self.prices,
+            self.bus,
+            self.clock,
+            request_timeout=self.settings.request_timeout,
+            budgets=Budgets(self.purse, self.prices) if self.purse else None,
+        )
 
     @property
     def is_owner(self) -> bool:
@@ -178,7 +193,9 @@ class App:
 
     async def status(self) -> Json:
         """The keys of SPEC R13 and R11, and the state of every deployment."""
-        return await status(self.settings, self.gateway.directory, self.health, self.inventory, self.sites)
+        shown = await status(self.settings, self.gateway.directory, self.health, self.inventory, self.sites)
+        shown["budgets"] = (await self.purse.report()).as_json() if self.purse else None
+        return shown
 
     async def close(self) -> None:
         """End everything that was started. Idempotent."""
@@ -191,6 +208,8 @@ class App:
         self.sites, self._found_sites = {}, {}
         if hasattr(self, "recorder"):
             await self.recorder.close()
+        if self.purse is not None:
+            await self.purse.close()
         if hasattr(self, "database"):
             self.database.close()
         self._lock.release()

@@ -43,6 +43,7 @@ async def _attempt(
 ) -> Json:
     deployment = chosen.deployment
     asked = replace(call, model=deployment.model, limits=chosen.limits)
+    reservation = await ward.budgets.admit(call, deployment) if ward.budgets else None
     started = ward.clock.monotonic()
     ward.health.starting(deployment)
     usage = Usage()
@@ -70,6 +71,8 @@ async def _attempt(
             ward.health.succeeded(deployment, seconds * 1000)
         else:
             ward.health.abandoned(deployment, seconds)
+        if reservation is not None and ward.budgets is not None:
+            ward.budgets.settle(reservation, deployment, usage, outcome)
         detail = failure.message if failure else None
         journal.attempts.append(
             Attempt(

@@ -11,6 +11,7 @@ from coreto.events import EventBus
 from coreto.gateway.embeddings import embed
 from coreto.gateway.prepare import permitted, prepared
 from coreto.gateway.settle import Settlement
+from coreto.ledger.budgets import Budgets
 from coreto.ledger.prices import PriceBook
 from coreto.messages import Call, Chunk, EmbedCall, Item, Json, Trace, as_object
 from coreto.providers.base import Health, Items, ModelInfo
@@ -37,13 +38,15 @@ class Gateway:
         clock: Clock,
         *,
         request_timeout: float = 300.0,
+        budgets: Budgets | None = None,
     ) -> None:
-        """``request_timeout``: seconds a whole call may take, all attempts together."""
+        """``request_timeout``: seconds a whole call may take, all attempts together. ``budgets``: where
+        spending is limited."""
         self.directory = directory
         self._clock = clock
         self._request_timeout = request_timeout
         self._settlement = Settlement(prices, bus, clock)
-        self._ward = Ward(health, clock, random.Random(), self._successor)  # noqa: S311 jitter, not secrets
+        self._ward = Ward(health, clock, random.Random(), self._successor, budgets)  # noqa: S311 jitter, not secrets
 
     def _successor(self, candidate: Candidate, error: CallError) -> Candidate | None:
         return self.directory.successor(candidate, error)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from coreto.clock import Clock
 from coreto.errors import CallError, ContextError, CutError, InvalidOutputError
+from coreto.ledger.pots import Reservation
 from coreto.messages import (
     Accumulator,
     Call,
@@ -34,6 +35,7 @@ class Seen:
     """What one try has shown so far; times in the clock's monotonic seconds."""
 
     started: float
+    reservation: Reservation | None = None
     first: float | None = None
     usage: Usage | None = None
     unmapped: tuple[str, ...] = ()

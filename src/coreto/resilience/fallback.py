@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from coreto.clock import Clock
 from coreto.errors import (
+    BudgetError,
     CallError,
     ContextError,
     CoretoError,
@@ -19,6 +20,8 @@ from coreto.errors import (
     RetiredError,
     TimedOutError,
 )
+from coreto.ledger.budgets import Budgets
+from coreto.ledger.pots import Reservation
 from coreto.messages import Attempt, Call, Item, Restart, Usage, estimate_tokens, prompt_text
 from coreto.providers.base import Items
 from coreto.resilience import attempt
@@ -39,12 +42,14 @@ SURELY = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Ward:
-    """What all calls share. ``successor`` gives the candidate that replaces a model that is gone."""
+    """What all calls share. ``successor`` gives the candidate that replaces a model that is gone;
+    ``budgets`` admits attempts that cost money, where spending is limited."""
 
     health: HealthBook
     clock: Clock
     rng: random.Random
     successor: Callable[[Candidate, CallError], Candidate | None]
+    budgets: Budgets | None = None
 
 
 class Fallback:
@@ -119,6 +124,8 @@ class Fallback:
                 if isinstance(error, RejectedError) and _turns(asked) == _turns(call):  # 3
                     raise
                 self._causes.append(error)
+                if isinstance(error, BudgetError) and self._refuses:
+                    raise
                 if self._journal.committed and not self._may_go_on(call, error):  # 7
                     raise
                 if may_repair and isinstance(error, InvalidOutputError):  # 4
@@ -173,7 +180,8 @@ class Fallback:
     async def _attempt(self, candidate: Candidate, call: Call) -> Items:
         """One try, recorded in journal and health whatever comes of it."""
         deployment, ward = candidate.deployment, self._ward
-        seen = Seen(started=ward.clock.monotonic())
+        reservation = await self._admitted(candidate, call)
+        seen = Seen(started=ward.clock.monotonic(), reservation=reservation)
         ward.health.starting(deployment)
         answer: Item | None = None
         try:
@@ -199,6 +207,20 @@ class Fallback:
         self._note(candidate, seen, "ok", seconds)
         if answer is not None:
             yield answer
+
+    @property
+    def _refuses(self) -> bool:
+        return self._ward.budgets is not None and self._ward.budgets.refuses
+
+    async def _admitted(self, candidate: Candidate, call: Call) -> Reservation | None:
+        """Reserve what the attempt may cost. Raises :class:`BudgetError`."""
+        if self._ward.budgets is None or candidate.deployment.local:
+            return None
+        try:
+            return await self._ward.budgets.admit(call, candidate.deployment)
+        except BudgetError as error:
+            self._skip(candidate, f"budget: {error.message}", until=error.until)
+            raise
 
     async def _stream(self, candidate: Candidate, call: Call, seen: Seen) -> Items:
         """The chunks that the caller may see, by the policy in force."""
@@ -244,6 +266,8 @@ class Fallback:
         self, candidate: Candidate, seen: Seen, outcome: str, seconds: float, error: CallError | None = None
     ) -> None:
         deployment = candidate.deployment
+        if seen.reservation is not None and self._ward.budgets is not None:
+            self._ward.budgets.settle(seen.reservation, deployment, seen.usage, outcome)
         if outcome == "ok":
             self._journal.unmapped = seen.unmapped
         self._journal.attempts.append(
@@ -260,7 +284,9 @@ class Fallback:
             )
         )
 
-    def _skip(self, candidate: Candidate, detail: str, block: Block | None = None) -> None:
+    def _skip(
+        self, candidate: Candidate, detail: str, block: Block | None = None, *, until: float | None = None
+    ) -> None:
         deployment = candidate.deployment
         self._journal.attempts.append(
             Attempt(
@@ -269,7 +295,7 @@ class Fallback:
                 local=deployment.local,
                 detail=detail,
                 scope=block.key.partition(":")[0] if block else None,
-                until=block.until if block else None,
+                until=block.until if block else until,
             )
         )
 
