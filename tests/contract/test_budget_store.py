@@ -187,12 +187,12 @@ def test_a_dead_lease_comes_back_less_what_the_ledger_shows(world: World):
     world.call(30)  # settled and recorded, not told
     late = NOW + DEAD_MS
     assert one(store, move(holder="b", need=1), late).room == 394
-    assert one(store, move(holder="b", need=1), late + 1) == Standing(2, 175, 823)
+    assert one(store, move(holder="b", need=50), late + 1) == Standing(51, 175, 774)
     assert one(store, move(holder="b", spent=1, known=1), late + 2).spent == 176
     world.call(1)
     world.call(2)
     again = late + 3 + DEAD_MS
-    assert one(store, move(holder="c"), again).spent == 177  # of b: what it had not told, and no call twice
+    assert one(store, move(holder="c"), again).spent == 178  # of b: what it had not told, and no call twice
 
 
 def test_a_dead_lease_counts_whole_without_a_ledger(world: World):
