@@ -52,7 +52,7 @@ class MemoryStore:
         return True
 
     def drop(self, key: str) -> bool:
-        """:meth:`delete`, at once."""
+        """:meth:`delete`, at once; whether the entry was live."""
         entry = self._entries.pop(key, None)
         if entry is None:
             return False
@@ -62,7 +62,7 @@ class MemoryStore:
             keys.discard(key)
             if not keys:
                 del self._tagged[tag]
-        return True
+        return entry.expires_at > self._clock.time()
 
     def drop_tag(self, tag: str) -> int:
         """:meth:`delete_tag`, at once."""
@@ -106,8 +106,4 @@ class MemoryStore:
             self.drop(key)
 
     def _drop_all(self, keys: set[str]) -> int:
-        now = self._clock.time()
-        live = sum(self._entries[key].expires_at > now for key in keys)
-        for key in keys:
-            self.drop(key)
-        return live
+        return sum([self.drop(key) for key in keys])
