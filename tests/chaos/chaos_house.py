@@ -202,13 +202,14 @@ class House:
 
 
 @asynccontextmanager
-async def house(toml: str, folder: Path) -> AsyncIterator[House]:
-    """A house that must be as empty at the end as at the start: no task, no connection."""
+async def house(toml: str, folder: Path, models: Path | None = None) -> AsyncIterator[House]:
+    """A house that must be as empty at the end as at the start: no task, no connection. ``models``: where
+    weights are; an embedded engine's own tasks end with it only."""
     file = folder / "coreto.toml"
     file.write_text(f"discovery = false\n{toml}")
     settings = load(config=file, env={}, cwd=folder).settings
     clock, bus = SystemClock(), EventBus()
-    sites = build_sites(settings, folder, clock)
+    sites = build_sites(settings, models or folder, clock)
     rules = Rules({})
     built = DirectoryBuilder(settings, sites, {}, rules=rules, explicit_roles=frozenset(), clock=clock)
     home = House(sites, built.build(), clock, bus)
@@ -216,6 +217,8 @@ async def house(toml: str, folder: Path) -> AsyncIterator[House]:
     before = asyncio.all_tasks()
     try:
         yield home
+        if models is not None:
+            await sites["embedded"].provider.close()
         await settled(before)
         assert asyncio.all_tasks() == before, "a task was left behind"
         assert home.connections() == 0, "a connection was left in use"
