@@ -87,8 +87,7 @@ class SqliteStore:
         if self._thread is None:
             return otherwise
         try:
-            # shielded: a canceled caller must not leave a half-awaited write behind
-            return await asyncio.shield(asyncio.wrap_future(self._thread.submit(self._file.run, work)))
+            return await asyncio.wrap_future(self._thread.submit(self._file.run, work))
         except (DatabaseError, OSError) as error:
             self._faults.note(error)
             return otherwise

@@ -484,6 +484,31 @@ def test_invalidation_reaches_what_is_under_way(tag):
     run(check, Say("old", delay=5.0), Say("new"))
 
 
+def test_invalidation_reaches_what_is_being_written():
+    """An answer that a slow store keeps just after its tag was invalidated is taken out again."""
+
+    class Slow(MemoryStore):
+        def __init__(self, clock):
+            super().__init__(clock)
+            self.gate = asyncio.Event()
+
+        async def put(self, entry):
+            await self.gate.wait()
+            return self.keep(entry)
+
+    clock = VirtualClock()
+    store = Slow(clock)
+
+    async def check(bench):
+        assert (await bench.text())[0] == "old"
+        await bench.cached.invalidate_tag("prompt:greeting")
+        store.gate.set()
+        await turns()
+        assert (await bench.text())[0] == "new"
+
+    run(check, Say("old"), Say("new"), store=store, clock=clock)
+
+
 def test_a_call_after_an_invalidation_does_not_join_one_from_before():
     """Who asks after the invalidation gets an answer begun after it."""
 
