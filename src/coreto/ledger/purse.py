@@ -72,11 +72,12 @@ class Purse:
         now = self._clock.time()
         for limit in self.limits.named():
             self._pot(limit, now)
-        await asyncio.wait([self._exchange()])
-        try:
-            await self._in_thread(self._store.forget, round((now - KEEP_SECONDS) * 1000))
-        except StoreError as error:
-            self._complain(error)
+        if self.limits.any:
+            await self._answered()
+            try:
+                await self._in_thread(self._store.forget, round((now - KEEP_SECONDS) * 1000))
+            except StoreError as error:
+                self._complain(error)
         self._task = asyncio.get_running_loop().create_task(self._run(), name="coreto-budgets")
 
     async def close(self) -> None:

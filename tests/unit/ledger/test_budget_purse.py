@@ -14,7 +14,7 @@ from coreto.ledger.pots import IDLE_SECONDS
 from coreto.ledger.purse import Purse
 from coreto.messages import NANO
 from coreto.settings.model import BudgetSettings
-from coreto.stores.budget_records import USABLE_MS
+from coreto.stores.budget_records import USABLE_MS, Account, Move
 from coreto.stores.errors import StoreDownError
 from coreto.testing.budget_store import MemoryBudgetStore
 from coreto.testing.clock import VirtualClock
@@ -223,6 +223,36 @@ def test_start_reads_what_was_spent():
 
     run(first, store, daily_usd=1)
     run(second, store, daily_usd=1)
+
+
+def test_a_start_without_a_store():
+    """A store that is down at the start does not prevent it; nothing that costs is admitted until it is back."""
+    store = MemoryBudgetStore()
+    store.fault = StoreDownError("disk full")
+
+    async def test(bench: Bench) -> None:
+        with pytest.raises(BudgetError, match="disk full"):
+            await bench.obtain(1)
+        store.fault = None
+        await bench.pass_time(2)
+        await bench.obtain(1)
+
+    run(test, store, daily_usd=1)
+
+
+def test_a_start_forgets_what_is_long_over():
+    """Accounts that nothing happened to for more than a month are gone; without any limit nothing is asked."""
+    store = MemoryBudgetStore()
+    gone = Move(Account("user", "eva", "2026-09"), "old", 1)
+    store.exchange([gone], round((NOON - 41 * 86_400) * 1000))
+
+    async def test(bench: Bench) -> None:
+        (await bench.obtain(1)).settle(None)
+
+    run(test, store)
+    assert (list(store.balances), store.exchanges) == ([gone.account.key], 1)
+    run(test, store, daily_usd=1)
+    assert list(store.balances) == ["all:2026-11-21:"]
 
 
 def test_an_end_gives_everything_back():
