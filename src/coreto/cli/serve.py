@@ -193,6 +193,7 @@ def _services(app: App, keys: KeyRing) -> Services:
         request_timeout=app.settings.request_timeout,
         bus=app.bus,
         metrics=metrics.text,
+        model_aliases=limits.model_aliases,
     )
 
 

@@ -23,7 +23,7 @@ class Access:
     def admit(self, headers: Mapping[bytes, bytes]) -> Caller | str:
         """Who sends a request with these headers (names in lower case), or why it is refused."""
         if self._ring.needs_key:
-            return self._find(headers.get(b"authorization", b""))
+            return self._find(headers)
         if not _is_own(headers.get(b"host", b"")):
             return (
                 "this server has no keys, so it answers to names of this machine only: set `server.api_keys`"
@@ -39,9 +39,11 @@ class Access:
     def needs_key(self) -> bool:
         return self._ring.needs_key
 
-    def _find(self, authorization: bytes) -> Caller | str:
-        scheme, _, key = authorization.partition(b" ")
+    def _find(self, headers: Mapping[bytes, bytes]) -> Caller | str:
+        scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() != b"bearer" or not key:
+            key = headers.get(b"x-api-key", b"")  # as Anthropic's clients send it
+        if not key:
             return "no API key: send it as `Authorization: Bearer KEY`"
         return self._ring.find(key.strip()) or "wrong API key"
 

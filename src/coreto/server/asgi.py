@@ -15,6 +15,8 @@ from coreto.events import RequestServed
 from coreto.server.access import Access
 from coreto.server.api import build_api
 from coreto.server.chat import chat, embeddings
+from coreto.server.dialects.anthropic_answers import AnthropicEnvelope
+from coreto.server.dialects.handler import MESSAGES, RESPONSES, answer, count_tokens
 from coreto.server.exchange import ASGIApp, Exchange, Receive, Reply, Scope, Send, SlowBodyError
 from coreto.server.failures import failed, refused, unexpected
 from coreto.server.limits import Bucket
@@ -24,6 +26,7 @@ from coreto.server.services import Services
 
 Handler = Callable[[Exchange], Awaitable[Reply | None]]
 _MODEL = "/v1/models/"
+_ANTHROPIC = "/v1/messages"
 _PROBES = ("/healthz", "/readyz")
 _METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 #: What a hung-up client's request is counted as, as nginx does.
@@ -43,6 +46,9 @@ class Edge:
         self._routes: dict[str, dict[str, Handler]] = {
             "/v1/chat/completions": {"POST": partial(chat, services=services)},
             "/v1/embeddings": {"POST": partial(embeddings, services=services)},
+            "/v1/responses": {"POST": partial(answer, services=services, dialect=RESPONSES)},
+            _ANTHROPIC: {"POST": partial(answer, services=services, dialect=MESSAGES)},
+            f"{_ANTHROPIC}/count_tokens": {"POST": partial(count_tokens, services=services)},
             "/v1/models": {"GET": self._list_models},
             "/": {"GET": self._greet},
             **({"/metrics": {"GET": self._metrics}} if services.metrics else {}),
@@ -54,6 +60,8 @@ class Edge:
         assert scope["type"] == "http", "lifespan and websockets are off"
         started = self._clock.monotonic()
         exchange = Exchange(scope, receive, send)
+        if exchange.path.startswith(_ANTHROPIC):
+            exchange.envelope = AnthropicEnvelope()
         try:
             reply = self._refusal(exchange)
             if reply is None and exchange.path.startswith("/api/"):

@@ -1,6 +1,7 @@
 """From a request's body and headers to a call. Pure but for the call's id."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from coreto.errors import InvalidRequestError
@@ -18,11 +19,16 @@ class _Caller:
     run: str | None
 
 
-def chat_call(body: Json, exchange: Exchange) -> Call:
-    """The call that a chat request asks for. Raises :class:`InvalidRequestError`, and
-    :class:`~coreto.server.keys.ForbiddenModelError` when it is not the caller's to ask."""
+def _as_asked(name: str) -> str:
+    return name
+
+
+def chat_call(body: Json, exchange: Exchange, resolve: Callable[[str], str] = _as_asked) -> Call:
+    """The call that a chat request asks for; ``resolve`` says what a model's name means here. Raises
+    :class:`InvalidRequestError`, and :class:`~coreto.server.keys.ForbiddenModelError` when it is not the
+    caller's to ask."""
     check_chat(body)
-    model = _model(body, exchange)
+    model = _model(body, exchange, resolve)
     caller = _caller(body, exchange)
     return Call(
         secrets.token_hex(12),
@@ -37,10 +43,10 @@ def chat_call(body: Json, exchange: Exchange) -> Call:
     )
 
 
-def embed_call(body: Json, exchange: Exchange) -> EmbedCall:
+def embed_call(body: Json, exchange: Exchange, resolve: Callable[[str], str] = _as_asked) -> EmbedCall:
     """The call that an embeddings request asks for. Raises as :func:`chat_call`."""
     check_embeddings(body)
-    model = _model(body, exchange)
+    model = _model(body, exchange, resolve)
     caller = _caller(body, exchange)
     return EmbedCall(
         secrets.token_hex(12),
@@ -52,8 +58,8 @@ def embed_call(body: Json, exchange: Exchange) -> EmbedCall:
     )
 
 
-def _model(body: Json, exchange: Exchange) -> str:
-    model: str = body.get("model") or AUTO
+def _model(body: Json, exchange: Exchange, resolve: Callable[[str], str]) -> str:
+    model = resolve(body.get("model") or AUTO)
     exchange.caller.check(model)
     return model
 

@@ -23,10 +23,10 @@ class TooLargeError(InvalidRequestError):
 
 async def chat(exchange: Exchange, services: Services) -> Reply | None:
     """Answer a chat request. Raises :class:`~coreto.errors.CoretoError`."""
-    body = await _read(exchange)
+    body = await read_json(exchange)
     if body is None:
         return None
-    call = chat_call(body, exchange)
+    call = chat_call(body, exchange, services.resolve)
     if call.stream:
         await _stream(exchange, services.gateway, call)
         return None
@@ -82,10 +82,10 @@ async def _stream(exchange: Exchange, gateway: GatewayPort, call: Call) -> None:
 
 async def embeddings(exchange: Exchange, services: Services) -> Reply | None:
     """Answer an embeddings request. Raises :class:`~coreto.errors.CoretoError`."""
-    body = await _read(exchange)
+    body = await read_json(exchange)
     if body is None:
         return None
-    call = embed_call(body, exchange)
+    call = embed_call(body, exchange, services.resolve)
     with exchange.watch():
         answer, trace = await services.gateway.embed(call)
         exchange.trace = trace
@@ -93,7 +93,7 @@ async def embeddings(exchange: Exchange, services: Services) -> Reply | None:
     return None  # the client has hung up
 
 
-async def _read(exchange: Exchange) -> Json | None:
+async def read_json(exchange: Exchange) -> Json | None:
     """The request's body; ``None`` when the client is gone. Raises :class:`InvalidRequestError`."""
     raw = await exchange.read(MAX_BODY)
     if raw is None:

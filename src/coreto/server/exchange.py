@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from coreto.errors import CoretoError
 from coreto.messages import Trace
@@ -42,6 +42,31 @@ class Reply:
     headers: tuple[tuple[bytes, bytes], ...] = (JSON_TYPE,)
 
 
+class Envelope(Protocol):
+    """How a client is told of a failure."""
+
+    def reply(self, failure: Reply) -> Reply:
+        """A response that is nothing but ``failure``."""
+        ...
+
+    def event(self, failure: Reply) -> bytes:
+        """The last event of a stream that ends in ``failure``."""
+        ...
+
+
+class _OpenAIEnvelope:
+    """Failures as they are: in OpenAI's words."""
+
+    def reply(self, failure: Reply) -> Reply:
+        return failure
+
+    def event(self, failure: Reply) -> bytes:
+        return b"data: %b\n\n" % failure.body
+
+
+OPENAI: Envelope = _OpenAIEnvelope()
+
+
 class SlowBodyError(CoretoError):
     """The request's body did not arrive in time."""
 
@@ -55,7 +80,7 @@ class Exchange:
 
     ``started``: a stream's headers are out; ``relayed``: another application answers; ``gone``: the client
     hung up. ``caller``: who asks; ``extra``: headers of whatever response it will be; ``status`` and
-    ``trace``: what it came to, for the log.
+    ``trace``: what it came to, for the log. ``envelope``: the words for a failure.
     """
 
     __slots__ = (
@@ -63,6 +88,7 @@ class Exchange:
         "_receive",
         "_send",
         "caller",
+        "envelope",
         "extra",
         "gone",
         "headers",
@@ -86,6 +112,7 @@ class Exchange:
         self.gone = False
         self.caller: Caller = ANYBODY
         self.extra: Headers = []
+        self.envelope = OPENAI
         self.status = 0
         self.trace: Trace | None = None
 
@@ -136,12 +163,12 @@ class Exchange:
         await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": reply.body})
 
-    async def finish(self, failure: Reply) -> None:
-        """End in failure, in whatever way the response so far leaves open."""
+    async def finish(self, reply: Reply) -> None:
+        """Answer with ``reply``; when it is a failure, in whatever way the response so far leaves open."""
         if self.started:
-            await self.end(b"data: %b\n\n" % failure.body)
+            await self.end(self.envelope.event(reply))
         elif not self.relayed:
-            await self.reply(failure)
+            await self.reply(reply if reply.status < 400 else self.envelope.reply(reply))
 
     async def relay(self, message: Message) -> None:
         """Send a message of another application's response."""

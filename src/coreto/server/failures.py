@@ -49,14 +49,14 @@ def failed(error: CoretoError) -> Reply:
     if wait is not None:
         headers.append((b"retry-after", b"%d" % max(math.ceil(wait), 1)))
     param: str | None = None
+    message = error.message
     if isinstance(error, InvalidRequestError):
         param = error.field
     elif isinstance(error, UnknownModelError):
         param = "model"
+        message += "; `server.model_aliases` maps names that a client insists on"
     status = error.http_status
-    return Reply(
-        status, envelope(status, error.message, error.code, param=param, trace=trace), tuple(headers)
-    )
+    return Reply(status, envelope(status, message, error.code, param=param, trace=trace), tuple(headers))
 
 
 def unexpected(error: Exception, method: str, path: str) -> Reply:

@@ -1,8 +1,9 @@
 """What the server is given to work with. It knows no application, only this."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Protocol
 
 from coreto.clock import SystemClock
@@ -37,7 +38,8 @@ class Services:
     """``status``: the body of ``/api/status``. ``why_not_ready``: why no model can answer now, ``None``
     when one can. ``keys``: the bearer keys accepted; none: every client on this machine is. ``gate``: how
     many calls are answered at once, each in ``request_timeout`` seconds, the waiting included. ``bus`` hears
-    of every request. ``metrics``: the text of ``/metrics``; ``None``: there is none."""
+    of every request. ``metrics``: the text of ``/metrics``; ``None``: there is none. ``model_aliases``: what
+    names that are not known here mean, by patterns, the first that fits."""
 
     gateway: GatewayPort
     status: Callable[[], Awaitable[Json]]
@@ -47,3 +49,13 @@ class Services:
     request_timeout: float = 300.0
     bus: EventBus = field(default_factory=EventBus)
     metrics: Callable[[], str] | None = None
+    model_aliases: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def resolve(self, name: str) -> str:
+        """What ``name`` means: itself if it is known here or no alias fits."""
+        for pattern, target in self.model_aliases.items():
+            if fnmatchcase(name, pattern):
+                directory = self.gateway.directory
+                known = name in directory.plans or directory.make(name) is not None
+                return name if known else target
+        return name

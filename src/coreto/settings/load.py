@@ -307,6 +307,11 @@ def _cross_checks(draft: Draft, settings: Settings) -> None:
             f'needed to listen on {server.host}, beyond this machine, e.g. api_keys = ["env:CORETO_API_KEY"]',
             draft.source(("server", "host")),
         )
+    for pattern, target in server.model_aliases.items():
+        if "/" not in target and target != "auto" and target not in settings.roles:
+            alias: Key = ("server", "model_aliases", pattern)
+            hint = nearest(target, settings.roles)
+            draft.problem(alias, f"unknown role {target!r}{hint}: a role, a deployment or auto is expected")
     for name in settings.budgets.roles:
         if name != "*" and name not in settings.roles:
             key: Key = ("budgets", "roles", name)

@@ -57,6 +57,11 @@ class ServerSettings(Section):
     max_queued: int = Field(
         default=1024, ge=0, description="calls that wait for their turn; more are refused with 429"
     )
+    model_aliases: dict[str, str] = Field(
+        default_factory=dict[str, str],
+        description="what names that are not known here mean, by patterns in order, for clients that insist on theirs",
+        examples=[{"claude-*": "brain", "gpt-*": "brain"}],
+    )
 
 
 class ProviderSettings(Section):

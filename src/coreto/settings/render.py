@@ -187,7 +187,8 @@ def _example(field: FieldInfo) -> Any:
 
 
 def _is_table(field: FieldInfo) -> bool:
-    return get_origin(field.annotation) is dict or _is_section(field.annotation)
+    kind: Any = field.annotation
+    return _is_section(kind) or (get_origin(kind) is dict and _is_section(get_args(kind)[1]))
 
 
 def _is_section(kind: object) -> bool:
