@@ -15,7 +15,7 @@ from chaos_house import Sims, simulators
 
 @pytest.fixture(scope="session")
 def _sims() -> Iterator[Sims]:
-    with simulators(models=[f"m{i}-{j}" for i in range(20) for j in range(4)]) as sims:
+    with simulators(models=[f"m{i}-{j}" for i in range(100) for j in range(4)]) as sims:
         yield sims
 
 
