@@ -68,7 +68,9 @@ async def answer(exchange: Exchange, services: Services, dialect: Dialect) -> Re
         raise CallError("the gateway ended without an answer")
     exchange.trace = trace = _completed(trace, translated.unmapped)
     body = dialect.whole(whole, request, trace)
-    return Reply(200, orjson.dumps(body), (JSON_TYPE, *trace_headers(trace)))
+    return Reply(
+        200, orjson.dumps(body), (JSON_TYPE, (b"request-id", call.id.encode()), *trace_headers(trace))
+    )
 
 
 async def _stream(
