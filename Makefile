@@ -58,8 +58,8 @@ bench: $(VENV)/.dev
 # Resolves the lock files anew. Hashes are checked at installation.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock: $(VENV)/.dev
-	$(LOCK) pyproject.toml --extra local --extra postgres --output-file requirements/runtime.txt
-	$(LOCK) pyproject.toml --extra local --extra postgres --extra dev --output-file requirements/dev.txt
+	$(LOCK) pyproject.toml --extra local --extra postgres --extra redis --output-file requirements/runtime.txt
+	$(LOCK) pyproject.toml --extra local --extra postgres --extra redis --extra dev --output-file requirements/dev.txt
 	$(LOCK) requirements/sdk.in --output-file requirements/sdk.txt
 
 clean:

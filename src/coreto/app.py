@@ -14,9 +14,12 @@ from pathlib import Path
 
 import platformdirs
 
+from coreto.cache.backend import open_store
+from coreto.cache.cached import Cached
 from coreto.clock import Clock, SystemClock
 from coreto.errors import CoretoError
 from coreto.events import EventBus, HealthChanged
+from coreto.gateway.caching import teller
 from coreto.gateway.gateway import Gateway
 from coreto.gateway.status import status
 from coreto.ledger.budgets import Budgets
@@ -82,6 +85,8 @@ class App:
         self._background: set[asyncio.Task[None]] = set()
         self._found_sites: dict[str, Site] = {}
         self.purse: Purse | None = None
+        store = open_store(self.settings.cache.backend, self.data_dir, self.clock)
+        self.cached = Cached(store, self.clock, on_served=teller(self.bus, self.clock.time))
         self.gateway = self._gateway(Directory({}, {}))
 
     async def start(self) -> None:
@@ -113,6 +118,7 @@ class App:
             self.clock,
             request_timeout=self.settings.request_timeout,
             budgets=Budgets(self.purse, self.prices) if self.purse else None,
+            cached=self.cached,
         )
 
     @property
@@ -194,6 +200,7 @@ class App:
     async def status(self) -> Json:
         """The keys of SPEC R13 and R11, and the state of every deployment."""
         shown = await status(self.settings, self.gateway.directory, self.health, self.inventory, self.sites)
+        shown["cache"] = (await self.cached.stats()).as_json()
         shown["budgets"] = (await self.purse.report()).as_json() if self.purse else None
         return shown
 
@@ -203,6 +210,7 @@ class App:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         self._background.clear()
+        await self.cached.close()
         for site in (*self.sites.values(), *self._found_sites.values()):
             await site.provider.close()
         self.sites, self._found_sites = {}, {}

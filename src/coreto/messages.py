@@ -56,6 +56,10 @@ class Call:
     failover: Failover | None = None
     #: the client has declared that it understands :class:`Restart`
     restartable: bool = False
+    #: whose key the call came with, and what it says about the cache and its tags, as written
+    tenant: str | None = None
+    cache: str | None = None
+    cache_tags: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

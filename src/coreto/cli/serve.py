@@ -35,6 +35,11 @@ try:
 except ImportError:  # Windows and PyPy have asyncio's own
     uvloop = None
 
+try:
+    from coreto.server.protocol import BoundedProtocol
+except ImportError:  # PyPy has no httptools; uvicorn's other parser has bounds of its own
+    BoundedProtocol = None
+
 #: Seconds that running requests are given when the server is told to stop.
 GRACE = 10
 #: Seconds an idle connection is kept: longer than clients' pools keep theirs, so that they close first.
@@ -149,6 +154,7 @@ def _config(edge: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         edge,
         interface="asgi3",
+        http=BoundedProtocol or "auto",
         lifespan="off",
         ws="none",
         log_config=None,
@@ -193,6 +199,7 @@ def _services(app: App, keys: KeyRing) -> Services:
         request_timeout=app.settings.request_timeout,
         bus=app.bus,
         metrics=metrics.text,
+        cache=app.cached,
         model_aliases=limits.model_aliases,
     )
 

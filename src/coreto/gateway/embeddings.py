@@ -65,7 +65,7 @@ async def _attempt(
         outcome = "canceled"
         if failure is not None:
             outcome = failure.code
-            ward.health.failed(deployment, failure, seconds)
+            ward.health.failed(deployment, failure, seconds, call.label)
         elif journal.answered_by:
             outcome = "ok"
             ward.health.succeeded(deployment, seconds * 1000)

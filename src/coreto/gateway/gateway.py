@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
 
+from coreto.cache.cached import Cached
 from coreto.clock import Clock
 from coreto.errors import CallError, CoretoError
 from coreto.events import EventBus
+from coreto.gateway.caching import terms_of
 from coreto.gateway.embeddings import embed
 from coreto.gateway.prepare import permitted, prepared
 from coreto.gateway.settle import Settlement
@@ -39,10 +41,12 @@ class Gateway:
         *,
         request_timeout: float = 300.0,
         budgets: Budgets | None = None,
+        cached: Cached | None = None,
     ) -> None:
         """``request_timeout``: seconds a whole call may take, all attempts together. ``budgets``: where
-        spending is limited."""
+        spending is limited. ``cached``: where answers may be kept."""
         self.directory = directory
+        self._cached = cached
         self._clock = clock
         self._request_timeout = request_timeout
         self._settlement = Settlement(prices, bus, clock)
@@ -52,16 +56,27 @@ class Gateway:
         return self.directory.successor(candidate, error)
 
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
+        """Raises :class:`~coreto.errors.UnknownModelError` and :class:`~coreto.errors.InvalidRequestError`."""
+        if self._cached is not None:
+            terms = terms_of(call, self.directory.plan(call.model))
+            if terms.ttl > 0:
+                return self._cached.open(call, terms, self._in_full)
         return aclosing(self._answer(call))
 
-    async def _answer(self, call: Call) -> Items:
+    def _in_full(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
+        """The answer with its usage, whether asked for or not: who shares it may ask for it."""
+        return aclosing(self._answer(call, usage=True))
+
+    async def _answer(self, call: Call, *, usage: bool = False) -> Items:
         started = self._clock.monotonic()
         plan = permitted(self.directory.plan(call.model), call.label)
         expected = expectation(call.body, plan.expected)
         if expected is not plan.expected:
             plan = replace(plan, expected=expected)
         asked = prepared(call, plan, started + self._request_timeout)
-        usage_wanted = not call.stream or as_object(call.body.get("stream_options")).get("include_usage")
+        usage_wanted = (
+            usage or not call.stream or as_object(call.body.get("stream_options")).get("include_usage")
+        )
         journal = Journal()
         outcome = "canceled"
         trace: Trace | None = None

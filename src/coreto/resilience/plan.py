@@ -44,6 +44,10 @@ class Plan:
     expected: Expectation = Expectation()
     dropped: tuple[tuple[str, str], ...] = ()
     failover: Failover | None = None
+    #: seconds an answer is kept; 0: not at all, unless the call asks for it
+    cache_ttl: float = 0.0
+    #: a digest of what shapes an answer beside the request, so that a changed role is another cache
+    variant: str = ""
     #: what the saving is measured against (SPEC R9): the first cloud deployment of the chain
     baseline: Deployment | None = None
 

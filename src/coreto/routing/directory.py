@@ -1,6 +1,7 @@
 """Names to plans: what a role, a deployment or ``auto`` comes to with the providers at hand."""
 
 import difflib
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -129,6 +130,8 @@ class DirectoryBuilder:
             local_only=role.local_only,
             expected=_expected(name, role),
             failover=role.stream_failover,
+            cache_ttl=role.cache_ttl,
+            variant=_variant(role),
             dropped=tuple(dropped),
             baseline=self._baseline(chain),
         )
@@ -261,6 +264,10 @@ class DirectoryBuilder:
             memory=(known and known.memory) or (info and info.size),
             successor=(known and known.successor) or replacement(site.kind, model),
         )
+
+
+def _variant(role: RoleSettings) -> str:
+    return hashlib.sha256(role.model_dump_json().encode()).hexdigest()[:16]
 
 
 def _expected(name: str, role: RoleSettings) -> Expectation:

@@ -37,6 +37,8 @@ def trace_headers(trace: Trace) -> Headers:
     ]
     if trace.deployment:
         headers.append((b"x-coreto-deployment", _header_value(trace.deployment)))
+    if trace.cached:
+        headers.append((b"x-coreto-cached", b"true"))
     if trace.role:
         headers.append((b"x-coreto-role", _header_value(trace.role)))
     cost = trace.cost_nusd

@@ -4,9 +4,11 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from coreto.errors import CoretoError
+from coreto.errors import CoretoError, InvalidRequestError
 from coreto.server.exchange import Reply
 from coreto.server.failures import failed, refused, unexpected
 from coreto.server.models import list_tags
@@ -47,12 +49,40 @@ def build_api(services: Services, version: str) -> FastAPI:
     async def list_names() -> Response:
         return _response(list_tags(services.gateway.directory))
 
+    async def invalidate(asked: Invalidation) -> Response:
+        if services.cache is None or (asked.tag is None) == (asked.pattern is None):
+            raise InvalidRequestError("give `tag` or `pattern`, one of them", "tag")
+        if asked.tag is not None:
+            count = await services.cache.invalidate_tag(asked.tag)
+        else:
+            count = await services.cache.invalidate_pattern(asked.pattern or "")
+        return Response(orjson.dumps({"invalidated": count}), media_type="application/json")
+
+    async def misshapen(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        field = ".".join(str(step) for step in first["loc"] if step != "body")
+        return _response(failed(InvalidRequestError(f"{field or 'the body'}: {first['msg']}", field or None)))
+
+    api.add_exception_handler(RequestValidationError, misshapen)
     api.add_exception_handler(HTTPException, refuse)
     api.add_exception_handler(CoretoError, fail)
     api.add_exception_handler(Exception, fail)
     api.add_api_route("/api/status", show_status, methods=["GET"], **_described("How everything is"))
     api.add_api_route("/api/tags", list_names, methods=["GET"], summary="Every model, as Ollama lists them")
+    api.add_api_route(
+        "/api/cache/invalidate", invalidate, methods=["POST"], summary="Forget answers by tag or by pattern"
+    )
     return api
+
+
+class Invalidation(BaseModel):
+    """Which answers to forget: those with a tag (``role:chat``), or whose tags match a glob (``user:*``)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tag: str | None = Field(default=None, max_length=200)
+    pattern: str | None = Field(default=None, max_length=200)
 
 
 def _response(reply: Reply) -> Response:

@@ -40,6 +40,9 @@ def chat_call(body: Json, exchange: Exchange, resolve: Callable[[str], str] = _a
         run=caller.run,
         failover=_failover(exchange),
         restartable=exchange.header(b"x-coreto-accept-restart") in ("1", "true"),
+        tenant=exchange.caller.name,
+        cache=exchange.header(b"x-coreto-cache"),
+        cache_tags=exchange.header(b"x-coreto-cache-tags"),
     )
 
 

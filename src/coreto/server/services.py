@@ -29,6 +29,18 @@ class GatewayPort(Protocol):
         ...
 
 
+class CachePort(Protocol):
+    """The answers that are kept."""
+
+    async def invalidate_tag(self, tag: str) -> int:
+        """Forget the answers that carry ``tag``; how many there were."""
+        ...
+
+    async def invalidate_pattern(self, pattern: str) -> int:
+        """Forget the answers whose key or one of whose tags matches a glob; how many there were."""
+        ...
+
+
 def _gate() -> Gate:
     return Gate(SystemClock())
 
@@ -38,7 +50,7 @@ class Services:
     """``status``: the body of ``/api/status``. ``why_not_ready``: why no model can answer now, ``None``
     when one can. ``keys``: the bearer keys accepted; none: every client on this machine is. ``gate``: how
     many calls are answered at once, each in ``request_timeout`` seconds, the waiting included. ``bus`` hears
-    of every request. ``metrics``: the text of ``/metrics``; ``None``: there is none. ``model_aliases``: what
+    of every request. ``metrics``: the text of ``/metrics``; ``None``: there is none. ``cache``: the answers kept. ``model_aliases``: what
     names that are not known here mean, by patterns, the first that fits."""
 
     gateway: GatewayPort
@@ -49,6 +61,7 @@ class Services:
     request_timeout: float = 300.0
     bus: EventBus = field(default_factory=EventBus)
     metrics: Callable[[], str] | None = None
+    cache: CachePort | None = None
     model_aliases: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def resolve(self, name: str) -> str:

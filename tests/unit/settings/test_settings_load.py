@@ -418,8 +418,6 @@ def test_digest_tells_configurations_apart(load_text) -> None:
 @pytest.mark.parametrize(
     ("toml", "key"),
     [
-        ("[cache]\nbackend = 'sqlite'", "cache.backend"),
-        ("[roles.brain]\ncache_ttl = 5", "roles.brain.cache_ttl"),
         ("[providers.ollama]\nmemory_budget = '1 GB'", "providers.ollama.memory_budget"),
     ],
 )
