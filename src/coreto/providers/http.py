@@ -41,10 +41,12 @@ class Endpoint:
 class Reply:
     """A response whose headers have arrived."""
 
-    __slots__ = ("_response", "_rest", "headers", "status")
+    __slots__ = ("_response", "_rest", "_secrets", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, secrets: tuple[bytes, ...] = ()) -> None:
+        """``secrets`` are taken out of the bodies of errors: servers like to quote the key they refuse."""
         self._response = response
+        self._secrets = secrets
         self._rest = b""
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
@@ -55,11 +57,13 @@ class Reply:
         if length is not None and length > MAX_BODY:
             raise GarbledError(f"the answer is {length} bytes long")
         try:
-            if length is not None:
-                return await self._response.read()
-            return await self._read_capped()
+            body = await self._read_capped() if length is None else await self._response.read()
         except (aiohttp.ClientError, OSError) as error:
             raise translate(error, connected=True) from error
+        if self.status >= 400:
+            for secret in self._secrets:
+                body = body.replace(secret, b"***")
+        return body
 
     async def _read_capped(self) -> bytes:
         parts: list[bytes] = []
@@ -115,6 +119,7 @@ class Http:
         self._headers = {"Content-Type": "application/json", **endpoint.headers}
         if endpoint.api_key:
             self._headers["Authorization"] = f"Bearer {endpoint.api_key}"
+        self._secrets = _secrets_of(endpoint)
         self._proxy = None if endpoint.local or is_loopback_url(self._base) else _proxy_for(self._base)
 
     async def send(
@@ -151,7 +156,7 @@ class Http:
             raise translate(error, connected=False) from error
         if response.headers.get("Server") == "llama.cpp" and response.content_length is None:
             _not_again(response)
-        return Reply(response)
+        return Reply(response, self._secrets)
 
     async def fetch(
         self, method: str, path: str, *, body: bytes | None = None, within: float = 5.0
@@ -203,6 +208,12 @@ def translate(error: Exception, *, connected: bool) -> CallError:
             return GarbledError(f"not an HTTP response: {text}")
         case _:
             return CutError(text) if connected else UnreachableError(text)
+
+
+def _secrets_of(endpoint: Endpoint) -> tuple[bytes, ...]:
+    """The key and the headers' values, but for words so short that others would be taken for them."""
+    values = (endpoint.api_key or "", *endpoint.headers.values())
+    return tuple(value.encode() for value in values if len(value) >= 8)
 
 
 def _not_again(response: aiohttp.ClientResponse) -> None:

@@ -193,7 +193,7 @@ class Fallback:
                 answer = await attempt.whole(candidate, call, self._plan.expected, seen)
         except CallError as error:
             seconds = ward.clock.monotonic() - seen.started
-            ward.health.failed(deployment, error, seconds)
+            ward.health.failed(deployment, error, seconds, call.label)
             self._note(candidate, seen, error.code, seconds, error)
             raise
         except (asyncio.CancelledError, GeneratorExit, CoretoError) as error:

@@ -13,6 +13,7 @@ from coreto import errors
 from coreto.clock import Clock
 from coreto.errors import CallError, Scope
 from coreto.events import HealthChanged
+from coreto.labels import Label
 from coreto.providers.catalog import Deployment
 
 THRESHOLD = 3
@@ -164,32 +165,36 @@ class HealthBook:
             if breaker is not None and breaker.opened_for:
                 self._emit(HealthChanged(key, "closed", "it answers again"))
 
-    def failed(self, deployment: Deployment, error: CallError, seconds: float) -> None:
-        """``deployment`` failed with ``error`` after ``seconds``."""
+    def failed(
+        self, deployment: Deployment, error: CallError, seconds: float, label: Label = Label.INTERNAL
+    ) -> None:
+        """``deployment`` failed with ``error`` after ``seconds``, at a call with ``label``. What it said is
+        kept and shown to others, but not of private calls, since servers like to quote the request."""
+        said = error.message if label < Label.PRIVATE else (type(error).__doc__ or error.code).splitlines()[0]
         record = self._record(deployment)
         record.calls += 1
         record.failures += 1
-        record.last_error, record.last_code = error.message, error.code
+        record.last_error, record.last_code = said, error.code
         record.last_error_at = now = self._clock.time()
         self.abandoned(deployment, seconds)
         if error.trips_breaker:
             unreachable = isinstance(error, errors.UnreachableError)
             key = _breaker_keys(deployment)[0 if unreachable else 1]
-            self._trip(key, error, now, seconds)
-        self._cool_down(deployment, error, now)
+            self._trip(key, error.code, said, now, seconds)
+        self._cool_down(deployment, error, said, now)
 
-    def _trip(self, key: str, error: CallError, now: float, seconds: float) -> None:
+    def _trip(self, key: str, code: str, said: str, now: float, seconds: float) -> None:
         breaker = self._breakers.setdefault(key, Breaker())
         if now - seconds < breaker.opened_at:
             return  # begun before it opened: one burst of failures is one reason to open, not many
         breaker.failures += 1
-        breaker.last_code, breaker.quick = error.code, seconds < QUICK
+        breaker.last_code, breaker.quick = code, seconds < QUICK
         if breaker.failures >= THRESHOLD:
             breaker.opened_for = min(breaker.opened_for * 2, OPEN_MOST) if breaker.opened_for else OPEN_FIRST
             breaker.opened_at, breaker.open_until = now, now + breaker.opened_for
-            self._emit(HealthChanged(key, "open", error.message, breaker.open_until))
+            self._emit(HealthChanged(key, "open", said, breaker.open_until))
 
-    def _cool_down(self, deployment: Deployment, error: CallError, now: float) -> None:
+    def _cool_down(self, deployment: Deployment, error: CallError, said: str, now: float) -> None:
         key = scope_key(deployment, error.scope)
         seconds = COOL.get(type(error)) if error.retry_after is None else error.retry_after
         if key is None or (seconds is None and error.until is None):
@@ -199,8 +204,8 @@ class HealthBook:
         if known is not None and known.until >= until:
             return
         successors = error.successors if isinstance(error, errors.RetiredError) else ()
-        self._cool[key] = CoolDown(until, error.code, error.message, successors)
-        self._emit(HealthChanged(key, "cooling", error.message, until))
+        self._cool[key] = CoolDown(until, error.code, said, successors)
+        self._emit(HealthChanged(key, "cooling", said, until))
 
     def cooling(self) -> dict[str, CoolDown]:
         """Everything that is cooling down now, by key."""

@@ -1,0 +1,64 @@
+"""uvicorn's HTTP connection with bounds: httptools has none on headers, neither in bytes nor in time."""
+
+import asyncio
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MOST_HEADER_BYTES = 64 * 1024
+
+#: Seconds in which a request's headers must have arrived, from the connection or their first byte on.
+HEADERS_WITHIN = 30.0
+
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)  # fmt: skip
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Closes connections whose headers are too long, or too long in coming."""
+
+    _heading = True  # the headers of a request are not yet complete
+    _head = 0  # bytes that have come of them
+    _due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] - as uvicorn's
+        super().connection_made(transport)
+        self._due = self.loop.call_later(HEADERS_WITHIN, self._refuse, _TOO_SLOW)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._heading:  # rare: the headers of most requests come in one piece
+            self._head += len(data)
+            if self._head > MOST_HEADER_BYTES:
+                self._refuse(_TOO_LARGE)
+            elif self._due is None:
+                self._due = self.loop.call_later(HEADERS_WITHIN, self._refuse, _TOO_SLOW)
+
+    def on_message_begin(self) -> None:
+        self._heading = True
+        self._head = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._heading = False
+        if self._due is not None:
+            self._stop_waiting()
+        super().on_headers_complete()
+
+    def _stop_waiting(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+    def _refuse(self, response: bytes) -> None:
+        self._stop_waiting()
+        self._heading = False
+        if not self.transport.is_closing():
+            self.transport.write(response)
+            self.transport.close()
