@@ -2,15 +2,12 @@
 
 import asyncio
 import contextlib
-import os
 import random
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +26,7 @@ from coreto.providers.http import Endpoint
 from coreto.providers.ollama import Ollama, OllamaCloud, OllamaCloudByDaemon
 from coreto.providers.openai_compatible import OpenAICompatible
 from coreto.providers.rules import Rules
-from coreto.providers.weights import GgufModel, pull
+from coreto.providers.weights import GgufModel
 from coreto.resilience.fallback import Fallback, Ward
 from coreto.resilience.health import HealthBook
 from coreto.resilience.plan import Candidate, Journal, Plan
@@ -80,14 +77,6 @@ class Simulators:
 def simulators() -> Iterator[Simulators]:
     with ExitStack() as stack:
         yield Simulators(stack)
-
-
-@pytest.fixture(scope="session")
-def weights() -> Path:
-    """SmolLM2, pulled once and kept between runs."""
-    named = os.environ.get("CORETO_MODELS_DIR")
-    folder = Path(named) if named else Path(tempfile.gettempdir()) / "coreto-test-models"
-    return asyncio.run(pull("smollm2", folder))
 
 
 def session_of(provider: Any) -> Callable[[], Any]:
@@ -236,6 +225,8 @@ def run(subject: Subject, work: Callable[[], Any]) -> Any:
             return await work()
         finally:
             await subject.provider.close()
+            if (session := subject.http()) is not None:  # a gateway leaves its providers to the application
+                await session.close()
             await asyncio.sleep(0)
 
     return asyncio.run(main())
