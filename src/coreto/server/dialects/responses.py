@@ -78,9 +78,23 @@ def _messages(request: Json, notes: Notes) -> list[Json]:
         return [*out, {"role": "user", "content": said}]
     if not said:
         raise wrong("input", "must be a text or a list of at least one item")
+    shown: list[Json] = []  # images of tools' results, which wait until all results are told
     for at, item in objects(said, "input"):
+        if item.get("type") == "function_call_output":
+            out.append(_function_output(item, at, notes, shown))
+            continue
+        out += _pictures(shown)
         _add(item, at, out, notes)
-    return out
+    return out + _pictures(shown)
+
+
+def _pictures(shown: list[Json]) -> list[Json]:
+    """A user's message that shows them; chat completions know images in those only."""
+    if not shown:
+        return []
+    parts = [*shown]
+    shown.clear()
+    return [{"role": "user", "content": parts}]
 
 
 def _add(item: Json, at: str, out: list[Json], notes: Notes) -> None:
@@ -94,8 +108,6 @@ def _add(item: Json, at: str, out: list[Json], notes: Notes) -> None:
                 out[-1]["tool_calls"] = [*out[-1].get("tool_calls", ()), call]
             else:
                 out.append({"role": "assistant", "content": None, "tool_calls": [call]})
-        case "function_call_output":
-            out += _function_output(item, at, notes)
         case "reasoning":
             notes.add("input.reasoning")
         case kind:
@@ -160,18 +172,15 @@ def _function_call(item: Json, at: str) -> Json:
     return {"id": text(item, "call_id", at), "type": "function", "function": function}
 
 
-def _function_output(item: Json, at: str, notes: Notes) -> list[Json]:
-    """A tool's message, and the images in it, which chat completions know in user's messages only."""
+def _function_output(item: Json, at: str, notes: Notes, shown: list[Json]) -> Json:
+    """A tool's message; images in it are appended to ``shown``."""
     identifier = text(item, "call_id", at)
     said = item.get("output")
     parts = [{"type": "text", "text": said}] if isinstance(said, str) else _parts(said, f"{at}.output", notes)
+    if images := [part for part in parts if part["type"] != "text"]:
+        shown += [{"type": "text", "text": f"Images of the tool result {identifier}:"}, *images]
     told = joined([part["text"] for part in parts if part["type"] == "text"])
-    out: list[Json] = [{"role": "tool", "tool_call_id": identifier, "content": told}]
-    images = [part for part in parts if part["type"] != "text"]
-    if images:
-        title = {"type": "text", "text": f"Images of the tool result {identifier}:"}
-        out.append({"role": "user", "content": [title, *images]})
-    return out
+    return {"role": "tool", "tool_call_id": identifier, "content": told}
 
 
 def _tool(tool: Json, at: str, notes: Notes) -> Json:
