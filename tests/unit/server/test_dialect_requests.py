@@ -477,3 +477,10 @@ class TestAnswers:
         answer.body["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] = broken
         with pytest.raises(InvalidOutputError, match="'w'"):
             anthropic_answers.whole(answer, {}, TRACE)
+
+    def test_arguments_that_are_an_object(self) -> None:
+        """A server that sends an object where a text should be is understood."""
+        answer = answered("", [("w", {})])
+        answer.body["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] = {"a": 1}
+        assert anthropic_answers.whole(answer, {}, TRACE)["content"][0]["input"] == {"a": 1}
+        assert responses_answers.whole(answer, {}, TRACE)["output"][0]["arguments"] == '{"a":1}'

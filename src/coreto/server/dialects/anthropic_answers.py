@@ -17,7 +17,7 @@ from coreto.messages import (
     text_of,
     usage_of,
 )
-from coreto.server.dialects.translated import call_id_of, sent_event, used
+from coreto.server.dialects.translated import arguments_of, call_id_of, sent_event, used
 from coreto.server.exchange import Reply
 
 _STOPS = {"length": "max_tokens", "content_filter": "refusal"}
@@ -84,21 +84,21 @@ def whole(answer: Whole, request: Json, trace: Trace) -> Json:
     calls = as_objects(said.get("tool_calls"))
     blocks += [_tool_use(call) for call in calls]
     message = _message(trace.call_id, body.get("model") or trace.deployment, blocks)
-    choice = as_objects(body.get("choices"))[0]
-    ending = _ending(finish_of(body), choice.get("stop_reason"), called=bool(calls), refused=bool(refusal))
+    matched = next((choice.get("stop_reason") for choice in as_objects(body.get("choices"))), None)
+    ending = _ending(finish_of(body), matched, called=bool(calls), refused=bool(refusal))
     return {**message, **ending, "usage": _usage(used(body, trace)), "coreto": trace.as_json()}
 
 
 def _tool_use(call: Json) -> Json:
     function = as_object(call.get("function"))
-    arguments = function.get("arguments") or "{}"
+    arguments = arguments_of(function) or "{}"
     try:
         value: object = orjson.loads(arguments)
     except orjson.JSONDecodeError:
         value = None
     if not isinstance(value, dict):
         problem = f"the model called {function.get('name')!r} with arguments that are not a JSON object"
-        raise InvalidOutputError(problem, answer=str(arguments))
+        raise InvalidOutputError(problem, answer=arguments)
     return {"type": "tool_use", "id": call_id_of(call), "name": function.get("name"), "input": value}
 
 
@@ -231,8 +231,8 @@ class MessageEvents(AnthropicEnvelope):
             function = as_object(call.get("function"))
             block.identifier = block.identifier or call.get("id")
             block.name = block.name or str(function.get("name") or "")
-            if arguments := function.get("arguments"):
-                block.waiting.append(str(arguments))
+            if arguments := arguments_of(function):
+                block.waiting.append(arguments)
 
     def _block(self, kind: str, index: int = -1) -> _Block:
         """The block that a delta belongs to, a new one if need be."""

@@ -20,7 +20,7 @@ from coreto.messages import (
     usage_of,
 )
 from coreto.server.dialects.reading import copied
-from coreto.server.dialects.translated import call_id_of, sent_event, used
+from coreto.server.dialects.translated import arguments_of, call_id_of, sent_event, used
 from coreto.server.exchange import Reply
 
 #: What the response repeats of the request, with OpenAI's defaults.
@@ -100,7 +100,7 @@ def whole(answer: Whole, request: Json, trace: Trace) -> Json:
         function = as_object(call.get("function"))
         item = _Item(f"fc_{trace.call_id}_{place}", is_call=True, call_id=call_id_of(call))
         item.name = str(function.get("name") or "")
-        item.arguments.append(str(function.get("arguments") or "{}"))
+        item.arguments.append(arguments_of(function) or "{}")
         items.append(item)
     base = _base(request, trace.call_id, body.get("model") or trace.deployment, body.get("created"))
     usage = _usage(used(body, trace), body)
@@ -258,8 +258,7 @@ class ResponseEvents:
         function = as_object(call.get("function"))
         item.name = item.name or str(function.get("name") or "")
         item.call_id = item.call_id or str(call.get("id") or "")
-        arguments = function.get("arguments")
-        said = str(arguments) if arguments else ""
+        said = arguments_of(function)
         out: list[bytes] = []
         if not item.announced:
             if not item.name:

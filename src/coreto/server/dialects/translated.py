@@ -52,6 +52,14 @@ def call_id_of(call: Json) -> str:
     return found if isinstance(found, str) and found else f"call_{secrets.token_hex(12)}"
 
 
+def arguments_of(function: Json) -> str:
+    """The arguments of a model's tool call as the text they should be; some servers send an object."""
+    arguments = function.get("arguments")
+    if isinstance(arguments, str):
+        return arguments
+    return orjson.dumps(arguments).decode() if arguments else ""
+
+
 def estimate_prompt(chat: Json) -> int:
     """About how many tokens the prompt of a chat request has."""
     texts = [prompt_text(chat)]
