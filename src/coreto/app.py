@@ -23,7 +23,7 @@ from coreto.gateway.caching import teller
 from coreto.gateway.gateway import Gateway
 from coreto.gateway.status import status
 from coreto.ledger.budgets import Budgets
-from coreto.ledger.limits import Limits
+from coreto.ledger.limits import KeyLimits, Limits
 from coreto.ledger.prices import PriceBook
 from coreto.ledger.pricing import Price, price_of
 from coreto.ledger.purse import Purse
@@ -44,6 +44,7 @@ from coreto.stores.budgets import SqlBudgetStore
 from coreto.stores.database import Database, open_database
 from coreto.stores.ledger import SqlLedgerStore
 from coreto.stores.migrate import ensure_schema
+from coreto.telemetry.tracing import Tracing, start_tracing
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,9 @@ class App:
         self._background: set[asyncio.Task[None]] = set()
         self._found_sites: dict[str, Site] = {}
         self.purse: Purse | None = None
+        self.tracing: Tracing | None = None
+        #: of the server's keys; set before the start
+        self.key_limits: KeyLimits | None = None
         store = open_store(self.settings.cache.backend, self.data_dir, self.clock)
         self.cached = Cached(store, self.clock, on_served=teller(self.bus, self.clock.time))
         self.gateway = self._gateway(Directory({}, {}))
@@ -94,7 +98,7 @@ class App:
         self.bus.subscribe(HealthChanged, _log_health)
         self._lock.acquire(self._card)
         self.database, _ = await asyncio.gather(asyncio.to_thread(self._open_database), self.refresh())
-        limits = Limits(self.settings.budgets)
+        limits = Limits(self.settings.budgets, self.key_limits)
         if limits.any:
             store = SqlBudgetStore(self.database, tracked=self.settings.track_costs)
             self.purse = Purse(store, limits, self.clock)
@@ -108,6 +112,13 @@ class App:
             track_latency=self.settings.track_latency,
         )
         self.recorder.attach(self.bus)
+        telemetry = self.settings.telemetry
+        if telemetry.otlp_endpoint:
+            self.tracing = start_tracing(
+                telemetry.otlp_endpoint, telemetry.service_name, offline=self.settings.offline
+            )
+            if self.tracing is not None:
+                self.tracing.attach(self.bus)
 
     def _gateway(self, directory: Directory) -> Gateway:
         return Gateway(
@@ -218,6 +229,8 @@ class App:
             await self.recorder.close()
         if self.purse is not None:
             await self.purse.close()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
         if hasattr(self, "database"):
             self.database.close()
         self._lock.release()

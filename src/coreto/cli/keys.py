@@ -141,6 +141,10 @@ def _check(wanted: Wanted, settings: Settings) -> None:
             f"a key cannot be named {wanted.name!r}: use up to 64 letters, digits and . _ @ + - "
             f"(and not {' or '.join(_TAKEN)})"
         )
+    if wanted.speaks_for_others and (wanted.daily_usd is not None or wanted.monthly_usd is not None):
+        raise ConfigError(
+            "the calls of a key that speaks for others are theirs: set [budgets.users] instead of a limit of its own"
+        )
     for name in wanted.models:
         if "/" not in name and name not in settings.roles and name not in (AUTO, "*"):
             roles = ", ".join(settings.roles)

@@ -18,7 +18,7 @@ from coreto.app import App, data_dir
 from coreto.owner import find_owner
 from coreto.providers.catalog import split_id
 from coreto.server.asgi import Edge
-from coreto.server.exchange import ASGIApp
+from coreto.server.exchange import Receive, Scope, Send
 from coreto.server.keys import KeyRing
 from coreto.server.limits import Gate
 from coreto.server.services import Services
@@ -119,6 +119,7 @@ def serve(loaded: Loaded, *, host: str | None = None, port: int | None = None) -
 async def _serve(loaded: Loaded, place: _Place, listener: socket.socket) -> int:
     app = App(loaded)
     keys = _key_ring(app)
+    app.key_limits = keys.limits_of
     port = int(listener.getsockname()[1])
 
     def on_ready() -> None:
@@ -128,13 +129,16 @@ async def _serve(loaded: Loaded, place: _Place, listener: socket.socket) -> int:
         sys.stdout.write(f"Coreto listening on {url} (OpenAI-compatible base URL: {url}/v1)\n")
         sys.stdout.flush()
 
-    server = _Server(_config(Edge(_services(app, keys))), on_ready)
+    config = _config()
+    server = _Server(config, on_ready)
     _stop_on_signals(server)
     key_keeper: asyncio.Task[None] | None = None
     try:
         await app.start()
         store = SqlKeyStore(app.database)
         await keys.refresh(store)
+        keys.on_change = app.purse.limits_changed if app.purse else keys.on_change
+        config.app = Edge(_services(app, keys))
         key_keeper = asyncio.create_task(keys.keep_fresh(store))
         if not app.is_owner and (elsewhere := _served_by(app.data_dir)) is not None:
             return _fail(elsewhere)
@@ -150,9 +154,10 @@ async def _serve(loaded: Loaded, place: _Place, listener: socket.socket) -> int:
     return 0
 
 
-def _config(edge: ASGIApp) -> uvicorn.Config:
+def _config() -> uvicorn.Config:
+    """The server's settings. What it serves is put into them once it is there."""
     return uvicorn.Config(
-        edge,
+        _not_yet,
         interface="asgi3",
         http=BoundedProtocol or "auto",
         lifespan="off",
@@ -164,6 +169,11 @@ def _config(edge: ASGIApp) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
     )
+
+
+async def _not_yet(scope: Scope, receive: Receive, send: Send) -> None:
+    del scope, receive, send
+    raise AssertionError("nothing is served before the application has started")
 
 
 def _key_ring(app: App) -> KeyRing:

@@ -10,7 +10,7 @@ The worst case of a call is ``prompt tokens × input price + answer tokens × ou
 A provider that charges more all the same exceeds the limit by that difference, once, and it is counted.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
@@ -40,6 +40,10 @@ MOST_TOKENS = 10**9
 
 # parts of a request, beside its messages, that become prompt tokens
 _ALSO_PROMPT = ("tools", "functions", "response_format", "input")
+
+
+KeyLimits = Callable[[str], tuple[int | None, int | None]]
+"""What the server's key of a name may spend a day and a month, in nano-dollars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +86,10 @@ def period(window: Literal["day", "month"], now: float, tz: tzinfo) -> Period:
 
 
 class Limits:
-    """All limits of the configuration."""
+    """All limits of the configuration, and those of the server's keys, whose names are their calls' users."""
 
-    def __init__(self, settings: BudgetSettings) -> None:
+    def __init__(self, settings: BudgetSettings, of_key: KeyLimits | None = None) -> None:
+        self._of_key = of_key
         self.refuses = settings.when_exceeded == "refuse"
         self.allow_unknown_price = settings.allow_unknown_price
         self.zone_name = settings.timezone
@@ -98,8 +103,10 @@ class Limits:
 
     @property
     def any(self) -> bool:
-        """Whether anything is limited at all."""
-        return bool(self.named() or self._of("user", EACH) or self._of("role", EACH) or self._run is not None)
+        """Whether anything is, or may come to be, limited at all."""
+        return self._of_key is not None or bool(
+            self.named() or self._of("user", EACH) or self._of("role", EACH) or self._run is not None
+        )
 
     def named(self) -> tuple[Limit, ...]:
         """Everybody's limits, and those of the users and roles that are named."""
@@ -113,7 +120,7 @@ class Limits:
     def applying(self, user: str | None, role: str | None, run: str | None) -> tuple[Limit, ...]:
         """The limits of a call. Calls without a user or role are those of one nameless user or role, so
         that leaving it out evades nothing; calls without a run belong to none."""
-        found = [*self._all, *self._of("user", storable(user or "")), *self._of("role", storable(role or ""))]
+        found = [*self._all, *self._of_user(storable(user or "")), *self._of("role", storable(role or ""))]
         if run and self._run is not None:
             found.append(Limit("run", storable(run), "run", nusd(self._run)))
         return tuple(found)
@@ -131,6 +138,16 @@ class Limits:
             return Account(limit.who, limit.name, "run")
         span = period(limit.window, now, self.zone)
         return Account(limit.who, limit.name, span.name, round(span.start * 1000), round(span.end * 1000))
+
+    def _of_user(self, name: str) -> tuple[Limit, ...]:
+        """The limits of a user, or of the key of that name: the lower of the two."""
+        found = {limit.window: limit for limit in self._of("user", name)}
+        if self._of_key is not None:
+            windows: tuple[Window, Window] = ("day", "month")
+            for window, most in zip(windows, self._of_key(name), strict=True):
+                if most is not None and (window not in found or most < found[window].nusd):
+                    found[window] = Limit("user", name, window, most)
+        return tuple(found.values())
 
     def _of(self, who: Who, name: str) -> tuple[Limit, ...]:
         table = self._each[who]

@@ -80,6 +80,10 @@ class Purse:
                 self._complain(error)
         self._task = asyncio.get_running_loop().create_task(self._run(), name="coreto-budgets")
 
+    def limits_changed(self) -> None:
+        """Look the limits of each caller up again."""
+        self._callers.clear()
+
     async def close(self) -> None:
         """Tell what was spent, give back what was not, end the thread. What calls still in flight have
         reserved counts as spent in the end."""
@@ -152,6 +156,7 @@ class Purse:
             self._count += 1
             pot = self._pots[account.key] = Pot(limit, account, f"{self._name}.{self._count}", now)
             self._wake.set()
+        pot.limit = limit  # a key may have been made anew with another
         return pot
 
     def _reserved(self, pots: Sequence[Pot], nusd: int, now: float) -> Reservation:

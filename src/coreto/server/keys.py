@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from coreto.clock import Clock, SystemClock
@@ -82,6 +82,8 @@ class KeyRing:
             self._fixed[digest_of(owner.encode())] = Caller(OWNER)
         self._callers = dict(self._fixed)
         self._known: dict[str, tuple[KeyRecord, Caller]] = {}
+        #: called when the stored keys have changed
+        self.on_change: Callable[[], None] = lambda: None
 
     def find(self, key: bytes) -> Caller | None:
         """The caller whose key it is; ``None``: nobody's, or not any more."""
@@ -107,9 +109,12 @@ class KeyRing:
                 before = self._known.get(record.key_id)
                 keeps = before is not None and before[0] == record  # and its bucket
                 known[record.key_id] = before if before and keeps else (record, _caller(record))
+        changed = known != self._known
         self._known = known
         self._callers = {bytes.fromhex(r.digest): c for r, c in known.values()} | self._fixed
         self.needs_key = self.needs_key or bool(known)
+        if changed:
+            self.on_change()
 
     async def refresh(self, store: KeyStore) -> None:
         """Read the stored keys. Raises :class:`~coreto.stores.errors.StoreError`."""

@@ -1,5 +1,6 @@
 """Counters, gauges and histograms, and their text in Prometheus' exposition format (0.0.4)."""
 
+import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
@@ -131,4 +132,6 @@ def _escaped(value: str) -> str:
 
 
 def _figure(value: float) -> str:
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))

@@ -108,6 +108,40 @@ class TestStoredKeys:
         assert support.run_to_end(file, "--host", "0.0.0.0", "--port", "0").code == 2
 
 
+class TestSpending:
+    """What a key may spend."""
+
+    def test_a_key_made_while_serving(self, started, upstream) -> None:
+        """A key's limit holds from its first call on; other keys and users are not touched by it."""
+        head = f"""
+[budgets]
+when_exceeded = "refuse"
+[models."far/m"]
+input_price = 10.0
+output_price = 10.0
+[providers.far]
+kind = "openai"
+base_url = "{upstream.url}/v1"
+local = false
+"""
+        with started(head) as server:
+            assert server.chat("far/m", max_tokens=100).status == 200
+            poor = keys(server, "create", "poor", "--daily-usd", "0.0000001").stdout.strip()
+            rich = keys(server, "create", "rich", "--daily-usd", "5").stdout.strip()
+            _until(
+                lambda: server.get("/v1/models", bearer(rich)).status == 200 and server.chat().status == 401
+            )
+            got = server.chat("far/m", headers=bearer(poor), max_tokens=100)
+            assert got.status == 402
+            assert "poor" in got.error["message"]
+            assert server.chat("far/m", headers=bearer(rich), max_tokens=100).status == 200
+            assert server.chat(headers=bearer(poor)).status == 200  # costs nothing
+            keys(server, "revoke", "poor")
+            again = keys(server, "create", "poor", "--daily-usd", "5").stdout.strip()
+            _until(lambda: server.get("/v1/models", bearer(again)).status == 200)
+            assert server.chat("far/m", headers=bearer(again), max_tokens=100).status == 200
+
+
 class TestRates:
     """Requests a minute."""
 

@@ -34,7 +34,7 @@ def stored(flags: Flags) -> list:
 
 def test_a_key_is_printed_once_and_kept_hashed(flags, capsys) -> None:
     """Standard output has the key alone, the database its digest with all that it may."""
-    wanted = Wanted("shop", ("brain", "lab/*"), 60, 1.5, 0.1, "2d", speaks_for_others=True)
+    wanted = Wanted("shop", ("brain", "lab/*"), 60, 1.5, 0.1, "2d")
     assert create(flags, wanted, as_json=False) == 0
     said = capsys.readouterr()
     key = said.out.strip()
@@ -43,11 +43,8 @@ def test_a_key_is_printed_once_and_kept_hashed(flags, capsys) -> None:
     (record,) = stored(flags)
     assert record.digest == digest_of(key.encode()).hex()
     assert (record.name, record.models, record.rpm) == ("shop", ("brain", "lab/*"), 60)
-    assert (record.daily_nusd, record.monthly_nusd, record.speaks_for_others) == (
-        1_500_000_000,
-        100_000_000,
-        True,
-    )
+    assert (record.daily_nusd, record.monthly_nusd) == (1_500_000_000, 100_000_000)
+    assert not record.speaks_for_others
     assert record.expires_ms - record.created_ms == 2 * 86_400_000
     assert list_keys(flags, everything=True, as_json=False) == 0
     shown = capsys.readouterr().out
@@ -77,6 +74,7 @@ def test_lists_hide_the_revoked(flags, capsys) -> None:
         (Wanted("x" * 65), "cannot be named"),
         (Wanted("owner"), "cannot be named"),
         (Wanted("x", ("chatt",)), "no such role"),
+        (Wanted("x", daily_usd=1.0, speaks_for_others=True), r"budgets\.users"),
         (Wanted("x", expires="soon"), "--expires soon"),
         (Wanted("x", expires="2001-01-01"), "that is past"),
     ],

@@ -26,7 +26,7 @@ from coreto.ledger.pricing import Price
 from coreto.ledger.purse import Purse
 from coreto.messages import NANO, Call, EmbedCall, Usage, estimate_tokens
 from coreto.providers.catalog import Deployment
-from coreto.settings.model import BudgetSettings
+from coreto.settings.model import BudgetSettings, SpendingLimits
 from coreto.testing.budget_store import MemoryBudgetStore
 from coreto.testing.clock import VirtualClock
 
@@ -262,3 +262,18 @@ def test_embeddings_reserve_their_prompt():
         assert (await budgets.admit(asked, CLOUD)).nusd == 104 * 2000
 
     admitted(test, daily_usd=1)
+
+
+def test_keys_have_limits_of_their_own() -> None:
+    """A key's limits are those of the user it is; with one of the configuration too the lower one holds."""
+    keys = {"shop": (5 * NANO, None), "ana": (1 * NANO, 9 * NANO)}
+    settings = BudgetSettings(users={"ana": SpendingLimits(daily_usd=3.0, monthly_usd=4.0)})
+    limits = Limits(settings, lambda name: keys.get(name, (None, None)))
+    assert limits.any
+    assert Limits(BudgetSettings(), lambda _: (None, None)).any
+    assert limits.applying("shop", None, None) == (Limit("user", "shop", "day", 5 * NANO),)
+    assert set(limits.applying("ana", None, None)) == {
+        Limit("user", "ana", "day", 1 * NANO),
+        Limit("user", "ana", "month", 4 * NANO),
+    }
+    assert limits.applying("bob", None, None) == ()
