@@ -55,6 +55,8 @@ base_url = "{upstream.url}/api/v1"
 chain = ["lab/primary"]
 [roles.pair]
 chain = ["lab/first", "spare/second"]
+[roles.relay]
+chain = ["lab/odd", "spare/even"]
 [roles.lost]
 chain = ["lab/lost-1", "spare/lost-2"]
 [roles.wrong]

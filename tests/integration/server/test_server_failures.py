@@ -149,11 +149,11 @@ class TestUpstreamFailures:
 
     def test_the_next_one_answers(self, server, upstream) -> None:
         """When the first of a chain fails, the second answers and the trace says why, streamed or not."""
-        upstream.add_faults({"kind": "status", "status": 500, "model": "first"})
-        got = server.chat("pair")
-        assert got.headers["x-coreto-deployment"] == "spare/second"
+        upstream.add_faults({"kind": "status", "status": 500, "model": "odd"})
+        got = server.chat("relay")
+        assert got.headers["x-coreto-deployment"] == "spare/even"
         assert [a["outcome"] for a in got.json["coreto"]["attempts"]] == ["server_error", "ok"]
-        trace = server.chat("pair", stream=True).events[-2]["coreto"]
+        trace = server.chat("relay", stream=True).events[-2]["coreto"]
         assert [a["outcome"] for a in trace["attempts"]] == ["server_error", "ok"]
 
     def test_the_callers_own_400_is_relayed(self, server, upstream) -> None:
