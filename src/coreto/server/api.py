@@ -36,7 +36,9 @@ def build_api(services: Services, version: str) -> FastAPI:
         assert isinstance(error, HTTPException)
         message = f"{request.method} {request.url.path}: {error.detail}"
         code = "method_not_allowed" if error.status_code == 405 else "not_found"
-        return _response(refused(error.status_code, message, code))
+        allow = (error.headers or {}).get("Allow")  # a 405 says what is allowed
+        headers = [(b"allow", allow.encode())] if allow else []
+        return _response(refused(error.status_code, message, code, headers))
 
     async def fail(request: Request, error: Exception) -> Response:
         if isinstance(error, CoretoError):
