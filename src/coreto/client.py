@@ -1,6 +1,5 @@
 """The Python API: ``async with Coreto() as c: answer = await c.chat("…", role="brain")``."""
 
-import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from coreto.messages import (
     Whole,
     as_objects,
     message_of,
+    new_call_id,
     text_of,
     usage_of,
 )
@@ -231,7 +231,7 @@ class Coreto:
         """One vector for each text, by the deployment or role ``model``."""
         label = Label.PRIVATE if private else Label.INTERNAL
         body: Json = {"model": model, "input": texts if isinstance(texts, str) else list(texts)}
-        answer, _ = await self.backend.embed(EmbedCall(_call_id(), body, model, label))
+        answer, _ = await self.backend.embed(EmbedCall(new_call_id(), body, model, label))
         return [row["embedding"] for row in as_objects(answer.get("data"))]
 
     async def models(self) -> list[str]:
@@ -250,8 +250,4 @@ def _call(prompt: Prompt, name: str | None, *, private: bool, stream: bool, opti
         body["stream"] = True
         body.setdefault("stream_options", {"include_usage": True})
     label = Label.PRIVATE if private else Label.INTERNAL
-    return Call(_call_id(), body, name or "auto", stream=stream, label=label)
-
-
-def _call_id() -> str:
-    return secrets.token_hex(12)
+    return Call(new_call_id(), body, name or "auto", stream=stream, label=label)

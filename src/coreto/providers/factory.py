@@ -1,11 +1,11 @@
 """Providers from their settings."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from coreto.clock import Clock
-from coreto.messages import Limits
+from coreto.messages import Call, Limits, Whole
 from coreto.providers.base import Embedder, LocalEngine, Provider
 from coreto.providers.embedded import EmbeddedEngine, GgufModel
 from coreto.providers.http import Endpoint
@@ -31,6 +31,8 @@ class Site:
     limits: Limits
     embedder: Embedder | None = None
     engine: LocalEngine | None = None
+    #: a shorter way to a non-stream answer
+    whole: Callable[[Call], Awaitable[Whole]] | None = None
     #: as :class:`~coreto.resilience.plan.Candidate` has them
     constrains: bool = False
     prefill: bool = False
@@ -92,6 +94,7 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
         limits,
         embedder,
         engine,
+        provider.whole if isinstance(provider, OpenAICompatible) else None,
         constrains=constrains,
         prefill=constrains or kind == "openrouter",
         through=through,

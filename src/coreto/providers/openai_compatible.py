@@ -37,12 +37,16 @@ class OpenAICompatible:
         return aclosing(self._stream(call) if call.stream else self._whole(call))
 
     async def _whole(self, call: Call) -> Items:
+        yield await self.whole(call)
+
+    async def whole(self, call: Call) -> Whole:
+        """A non-stream call's answer, without the detour over a stream of one."""
         reply = await self._post("/chat/completions", call, {**call.body, "model": call.model})
         try:
             raw = await reply.read()
         finally:
             reply.close()
-        yield Whole(check_whole(parse_object(raw), self._now()), raw)
+        return Whole(check_whole(parse_object(raw), self._now()), raw)
 
     async def _stream(self, call: Call) -> Items:
         options = {**as_object(call.body.get("stream_options")), "include_usage": True}

@@ -51,14 +51,19 @@ class Seen:
 
 async def whole(candidate: Candidate, call: Call, expected: Expectation, seen: Seen) -> Whole:
     """The complete answer of a non-stream call. Raises :class:`~coreto.errors.CallError`."""
+    item = await (candidate.whole(call) if candidate.whole is not None else _only(candidate, call))
+    seen.usage = usage_of(item.body)
+    seen.unmapped = item.unmapped
+    refuse_truncated(call, seen.usage)
+    body = check(item.body, expected)
+    return item if body is item.body else Whole(body, unmapped=item.unmapped)
+
+
+async def _only(candidate: Candidate, call: Call) -> Whole:
     async with candidate.provider.open(call) as items:
         async for item in items:
             assert isinstance(item, Whole), "a non-stream call is answered by one Whole"
-            seen.usage = usage_of(item.body)
-            seen.unmapped = item.unmapped
-            refuse_truncated(call, seen.usage)
-            body = check(item.body, expected)
-            return item if body is item.body else Whole(body, unmapped=item.unmapped)
+            return item
     raise InvalidOutputError("the answer is empty")
 
 

@@ -1,11 +1,11 @@
 """Asks one candidate after the other until one answers."""
 
-import asyncio
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, replace
+from types import TracebackType
 
 from coreto.clock import Clock
 from coreto.errors import (
@@ -73,7 +73,7 @@ class Fallback:
     def __init__(self, plan: Plan, journal: Journal, ward: Ward) -> None:
         self._plan = plan
         self._journal = journal
-        self._ward = ward
+        self.ward = ward
         self._causes: list[CoretoError] = []
         self._policy = plan.failover
 
@@ -111,22 +111,25 @@ class Fallback:
         retries = self._plan.retries if self._plan.retries is not None else DEFAULT_RETRIES if last else 0
         asked = self._asked(candidate, call)
         may_repair = self._plan.expected.constrained
+        answer: Item | None = None
         done = 0
         while True:
-            if asked.deadline <= self._ward.clock.monotonic():
+            if asked.deadline <= self.ward.clock.monotonic():
                 self._causes.append(TimedOutError("the call's deadline has passed"))
                 return
             try:
-                async with aclosing(self._attempt(candidate, asked)) as items:
-                    async for item in items:
-                        yield item
+                reservation = await self._admitted(candidate, asked)
+                with _Try(self, candidate, asked, reservation) as seen:
+                    if asked.stream:
+                        async with aclosing(self._stream(candidate, asked, seen)) as items:
+                            async for item in items:
+                                yield item
+                    else:
+                        answer = await attempt.whole(candidate, asked, self._plan.expected, seen)
+                if answer is not None:
+                    yield answer
             except CallError as error:
-                if isinstance(error, RejectedError) and _turns(asked) == _turns(call):  # 3
-                    raise
-                self._causes.append(error)
-                if isinstance(error, BudgetError) and self._refuses:
-                    raise
-                if self._journal.committed and not self._may_go_on(call, error):  # 7
+                if self._is_final(error, asked, call):  # 3, 7
                     raise
                 if may_repair and isinstance(error, InvalidOutputError):  # 4
                     may_repair = False
@@ -142,14 +145,23 @@ class Fallback:
                 self._journal.answered_by = candidate.deployment.id
                 return
 
+    def _is_final(self, error: CallError, asked: Call, call: Call) -> bool:
+        """Whether nobody else may be asked after ``error``."""
+        if isinstance(error, RejectedError) and _turns(asked) == _turns(call):  # not about what we added
+            return True
+        self._causes.append(error)
+        if isinstance(error, BudgetError) and self._refuses:
+            return True
+        return self._journal.committed and not self._may_go_on(call, error)
+
     async def _waited(self, error: CallError, retry: int, call: Call, *, last: bool) -> bool:
         """Wait before a retry; ``False``: there is none. A long pause is worth it for the ``last`` only."""
         if not last and (error.retry_after or 0.0) > WORTH_WAITING:
             return False
-        left = call.deadline - self._ward.clock.monotonic()
-        wait = wait_before(error, retry, left, self._ward.rng)
+        left = call.deadline - self.ward.clock.monotonic()
+        wait = wait_before(error, retry, left, self.ward.rng)
         if wait is not None:
-            await self._ward.clock.sleep(wait)
+            await self.ward.clock.sleep(wait)
         return wait is not None
 
     def _asked(self, candidate: Candidate, call: Call) -> Call:
@@ -177,47 +189,16 @@ class Fallback:
         text_only = not self._journal.given.has_tool_calls and call.body.get("n") in (None, 1)
         return self._policy == "continue" and text_only and not isinstance(error, ContextError)
 
-    async def _attempt(self, candidate: Candidate, call: Call) -> Items:
-        """One try, recorded in journal and health whatever comes of it."""
-        deployment, ward = candidate.deployment, self._ward
-        reservation = await self._admitted(candidate, call)
-        seen = Seen(started=ward.clock.monotonic(), reservation=reservation)
-        ward.health.starting(deployment)
-        answer: Item | None = None
-        try:
-            if call.stream:
-                async with aclosing(self._stream(candidate, call, seen)) as items:
-                    async for item in items:
-                        yield item
-            else:
-                answer = await attempt.whole(candidate, call, self._plan.expected, seen)
-        except CallError as error:
-            seconds = ward.clock.monotonic() - seen.started
-            ward.health.failed(deployment, error, seconds, call.label)
-            self._note(candidate, seen, error.code, seconds, error)
-            raise
-        except (asyncio.CancelledError, GeneratorExit, CoretoError) as error:
-            seconds = ward.clock.monotonic() - seen.started
-            ward.health.abandoned(deployment, seconds)
-            outcome = error.code if isinstance(error, CoretoError) else "canceled"
-            self._note(candidate, seen, outcome, seconds)
-            raise
-        seconds = ward.clock.monotonic() - seen.started
-        ward.health.succeeded(deployment, seconds * 1000)
-        self._note(candidate, seen, "ok", seconds)
-        if answer is not None:
-            yield answer
-
     @property
     def _refuses(self) -> bool:
-        return self._ward.budgets is not None and self._ward.budgets.refuses
+        return self.ward.budgets is not None and self.ward.budgets.refuses
 
     async def _admitted(self, candidate: Candidate, call: Call) -> Reservation | None:
         """Reserve what the attempt may cost. Raises :class:`BudgetError`."""
-        if self._ward.budgets is None or candidate.deployment.local:
+        if self.ward.budgets is None or candidate.deployment.local:
             return None
         try:
-            return await self._ward.budgets.admit(call, candidate.deployment)
+            return await self.ward.budgets.admit(call, candidate.deployment)
         except BudgetError as error:
             self._skip(candidate, f"budget: {error.message}", until=error.until)
             raise
@@ -225,7 +206,7 @@ class Fallback:
     async def _stream(self, candidate: Candidate, call: Call, seen: Seen) -> Items:
         """The chunks that the caller may see, by the policy in force."""
         expected, given = self._plan.expected, self._journal.given
-        chunks = attempt.stream(candidate, call, seen, self._ward.clock)
+        chunks = attempt.stream(candidate, call, seen, self.ward.clock)
         if expected.constrained or self._policy == "hold":
             chunks = attempt.held(chunks, seen, expected)
         elif self._policy == "continue" and given.parts:
@@ -243,7 +224,7 @@ class Fallback:
                 yield chunk
 
     def _passed_by(self, candidate: Candidate, call: Call, blocked: list[tuple[Candidate, Block]]) -> bool:
-        block = self._ward.health.block(candidate.deployment)
+        block = self.ward.health.block(candidate.deployment)
         if block is not None:
             blocked.append((candidate, block))
             self._skip(candidate, f"{block.code}: {block.reason}", block)
@@ -262,12 +243,12 @@ class Fallback:
         self._skip(candidate, problem)
         return True
 
-    def _note(
+    def note(
         self, candidate: Candidate, seen: Seen, outcome: str, seconds: float, error: CallError | None = None
     ) -> None:
         deployment = candidate.deployment
-        if seen.reservation is not None and self._ward.budgets is not None:
-            self._ward.budgets.settle(seen.reservation, deployment, seen.usage, outcome)
+        if seen.reservation is not None and self.ward.budgets is not None:
+            self.ward.budgets.settle(seen.reservation, deployment, seen.usage, outcome)
         if outcome == "ok":
             self._journal.unmapped = seen.unmapped
         self._journal.attempts.append(
@@ -300,14 +281,14 @@ class Fallback:
         )
 
     def _any_free(self, candidates: Iterable[Candidate]) -> bool:
-        return any(self._ward.health.block(c.deployment) is None for c in candidates)
+        return any(self.ward.health.block(c.deployment) is None for c in candidates)
 
     def _replace(self, candidate: Candidate, error: CoretoError | None, waiting: deque[Candidate]) -> None:
         """Put the successor of a model that is gone in its place, unless it has a place already. It is never
         farther away than the model that it replaces."""
         if not isinstance(error, RetiredError | MissingModelError):
             return
-        heir = self._ward.successor(candidate, error)
+        heir = self.ward.successor(candidate, error)
         if heir is None or heir.deployment.local < candidate.deployment.local:
             return
         name = heir.deployment.id
@@ -322,10 +303,10 @@ class Fallback:
         if self._causes or not blocked:
             return []
         candidate, block = min(blocked, key=lambda pair: pair[1].until)
-        wait = block.until - self._ward.clock.time()
-        if wait > min(WORTH_WAITING, call.deadline - self._ward.clock.monotonic()):
+        wait = block.until - self.ward.clock.time()
+        if wait > min(WORTH_WAITING, call.deadline - self.ward.clock.monotonic()):
             return []
-        await self._ward.clock.sleep(wait)
+        await self.ward.clock.sleep(wait)
         return [candidate]
 
     def _exhausted(self, blocked: list[tuple[Candidate, Block]]) -> ExhaustedError:
@@ -335,7 +316,7 @@ class Fallback:
         error = ExhaustedError(f"no model could answer {self._plan.name!r}. {what}", causes=self._causes)
         if blocked and not self._causes:
             error.http_status = 503
-            error.retry_after = max(min(b.until for _, b in blocked) - self._ward.clock.time(), 0.0)
+            error.retry_after = max(min(b.until for _, b in blocked) - self.ward.clock.time(), 0.0)
         return error
 
 
@@ -352,3 +333,39 @@ def _gone(block: Block) -> CallError | None:
     error = RetiredError(block.reason)
     error.successors = block.successors
     return error
+
+
+class _Try:
+    """One try at a candidate, recorded in journal and health whatever comes of it."""
+
+    __slots__ = ("_call", "_candidate", "_fallback", "_seen", "_ward")
+
+    def __init__(
+        self, fallback: Fallback, candidate: Candidate, call: Call, reservation: Reservation | None
+    ) -> None:
+        self._fallback = fallback
+        self._ward = fallback.ward
+        self._candidate = candidate
+        self._call = call
+        self._seen = Seen(started=self._ward.clock.monotonic(), reservation=reservation)
+
+    def __enter__(self) -> Seen:
+        self._ward.health.starting(self._candidate.deployment)
+        return self._seen
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        health, deployment = self._ward.health, self._candidate.deployment
+        seconds = self._ward.clock.monotonic() - self._seen.started
+        failure: CallError | None = None
+        if error is None:
+            outcome = "ok"
+            health.succeeded(deployment, seconds * 1000)
+        elif isinstance(error, CallError):
+            outcome, failure = error.code, error
+            health.failed(deployment, error, seconds, self._call.label)
+        else:
+            outcome = error.code if isinstance(error, CoretoError) else "canceled"
+            health.abandoned(deployment, seconds)
+        self._fallback.note(self._candidate, self._seen, outcome, seconds, failure)

@@ -1,8 +1,9 @@
 """What a name asked for comes to: an ordered list of candidates, and how to try them."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from coreto.messages import Accumulator, Attempt, Failover, Limits
+from coreto.messages import Accumulator, Attempt, Call, Failover, Limits, Whole
 from coreto.providers.base import Embedder, Provider
 from coreto.providers.catalog import Deployment
 from coreto.resilience.output import Expectation
@@ -16,6 +17,8 @@ class Candidate:
     provider: Provider
     limits: Limits = Limits()
     embedder: Embedder | None = None
+    #: a shorter way to a non-stream answer than ``provider.open``, within the same limits
+    whole: Callable[[Call], Awaitable[Whole]] | None = None
     #: the engine's window in tokens where it was declared: a changed one reloads the model in Ollama
     window: int | None = None
     #: the server constrains an answer to any JSON schema, a bare string's included

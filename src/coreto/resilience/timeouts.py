@@ -2,12 +2,13 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
+from functools import partial
 
 from coreto.clock import Clock
 from coreto.errors import CallError, StalledError, TimedOutError
-from coreto.messages import Call, Chunk, Item
+from coreto.messages import Call, Chunk, Item, Whole
 from coreto.providers.base import Health, Items, ModelInfo, Provider
 from coreto.resilience.attempt import says_something
 
@@ -74,12 +75,30 @@ class Watchdog:
 class Timed:
     """A provider whose answers must come in time: ``call.limits``, and never beyond ``call.deadline``."""
 
-    def __init__(self, inner: Provider, clock: Clock) -> None:
+    def __init__(
+        self, inner: Provider, clock: Clock, *, whole: Callable[[Call], Awaitable[Whole]] | None = None
+    ) -> None:
+        """``whole``: the inner provider's shorter way to a non-stream answer, where it has one."""
         self._inner = inner
         self._clock = clock
+        #: the same within the limits
+        self.whole = None if whole is None else partial(self._whole, whole)
 
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
         return aclosing(self._watched(call))
+
+    async def _whole(self, inner: Callable[[Call], Awaitable[Whole]], call: Call) -> Whole:
+        limit = min(call.limits.attempt, call.deadline - self._clock.monotonic())
+        watchdog = Watchdog()
+        watchdog.arm(limit)
+        try:
+            return await inner(call)
+        except asyncio.CancelledError:
+            if watchdog.expired and watchdog.take_back():
+                raise _late(limit, begun=False) from None
+            raise
+        finally:
+            watchdog.close()
 
     async def _watched(self, call: Call) -> Items:
         clock, stall = self._clock, call.limits.stall

@@ -81,7 +81,7 @@ class DirectoryBuilder:
         self._inventory = inventory
         self._rules = rules
         self._explicit = explicit_roles
-        self._timed = {name: Timed(site.provider, clock) for name, site in sites.items()}
+        self._timed = {name: Timed(site.provider, clock, whole=site.whole) for name, site in sites.items()}
         self._rules_candidate = Candidate(
             Deployment(RULES, RULES, RULES, local=True, account=RULES, endpoint=RULES), Timed(rules, clock)
         )
@@ -240,6 +240,7 @@ class DirectoryBuilder:
             self._timed[provider],
             limits,
             site.embedder,
+            self._timed[provider].whole,
             window=(role and role.context) or (known and known.context),
             constrains=own,
             prefill=site.prefill and (own or not site.constrains),

@@ -1,12 +1,11 @@
 """From a request's body and headers to a call. Pure but for the call's id."""
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from coreto.errors import InvalidRequestError
 from coreto.labels import Label, combine
-from coreto.messages import Call, EmbedCall, Failover, Json
+from coreto.messages import Call, EmbedCall, Failover, Json, new_call_id
 from coreto.routing.directory import AUTO
 from coreto.server.exchange import Exchange
 from coreto.server.validate import check_chat, check_embeddings, is_name
@@ -31,7 +30,7 @@ def chat_call(body: Json, exchange: Exchange, resolve: Callable[[str], str] = _a
     model = _model(body, exchange, resolve)
     caller = _caller(body, exchange)
     return Call(
-        secrets.token_hex(12),
+        new_call_id(),
         _upstream_body(body),
         model,
         stream=body.get("stream") is True,
@@ -52,7 +51,7 @@ def embed_call(body: Json, exchange: Exchange, resolve: Callable[[str], str] = _
     model = _model(body, exchange, resolve)
     caller = _caller(body, exchange)
     return EmbedCall(
-        secrets.token_hex(12),
+        new_call_id(),
         _upstream_body(body),
         model,
         caller.label,

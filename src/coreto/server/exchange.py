@@ -124,6 +124,9 @@ class Exchange:
     async def read(self, limit: int) -> bytes | None:
         """The request's body; ``None`` when it is longer than ``limit`` bytes, or the client is
         :attr:`gone`. Raises :class:`SlowBodyError`."""
+        declared = self.headers.get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared[:18]) > limit:
+            return None
         try:
             async with asyncio.timeout(BODY_WITHIN):
                 return await self._read(limit)
@@ -131,9 +134,6 @@ class Exchange:
             raise SlowBodyError from None
 
     async def _read(self, limit: int) -> bytes | None:
-        declared = self.headers.get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared[:18]) > limit:
-            return None
         message = await self._receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             return message.get("body", b"")

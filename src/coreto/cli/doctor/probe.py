@@ -1,7 +1,6 @@
 """One token from each model that comes first, to see what calling it really does."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from coreto.app import App
 from coreto.cli.doctor.facts import RULES, ProbeFact, QueueFact, RoleFact
 from coreto.errors import CallError, CoretoError
 from coreto.labels import Label
-from coreto.messages import Attempt, Call, Json, Trace
+from coreto.messages import Attempt, Call, Json, Trace, new_call_id
 from coreto.resilience.output import Expectation
 from coreto.resilience.plan import Candidate, Plan
 from coreto.routing.directory import Directory
@@ -132,7 +131,7 @@ async def _ask(app: App, candidate: Candidate, *, tokens: int) -> Attempt:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    call = Call(secrets.token_hex(12), body, _NAME, stream=True, label=Label.PUBLIC)
+    call = Call(new_call_id(), body, _NAME, stream=True, label=Label.PUBLIC)
     trace: Trace | None = None
     problem: CoretoError | None = None
     try:
