@@ -9,7 +9,7 @@ PIP := -m pip install --quiet --disable-pip-version-check --require-virtualenv
 .PHONY: demo test test-fast test-sdk soak check bench lock clean
 
 # The runtime only: what a user has after `pip install "coreto[local]"`.
-$(VENV)/.runtime: requirements/runtime.txt pyproject.toml
+$(VENV)/.runtime: requirements/runtime.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Coreto needs Python 3.11 or newer: make PYTHON=python3.11 …")'
 	@test -x $(BIN)/python || { echo "Making the virtual environment …"; $(PYTHON) -m venv $(VENV); }
 	@echo "Installing Coreto and what it needs (about 250 MB, once) …"
@@ -58,8 +58,8 @@ bench: $(VENV)/.dev
 # Resolves the lock files anew. Hashes are checked at installation.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock: $(VENV)/.dev
-	$(LOCK) pyproject.toml --extra local --extra postgres --extra redis --output-file requirements/runtime.txt
-	$(LOCK) pyproject.toml --extra local --extra postgres --extra redis --extra dev --output-file requirements/dev.txt
+	$(LOCK) pyproject.toml --extra local --output-file requirements/runtime.txt
+	$(LOCK) pyproject.toml --extra all --extra dev --output-file requirements/dev.txt
 	$(LOCK) requirements/sdk.in --output-file requirements/sdk.txt
 
 clean:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -21,7 +22,7 @@ PATH = "/v1/chat/completions"
 HERE = Path(__file__).parent
 CONFIG = """
 discovery = false
-data_dir = "{data}"
+data_dir = "data"
 
 [providers.lab]
 base_url = "{up}/v1"
@@ -92,6 +93,16 @@ def row(name: str, windows: list[Window], floor: list[Window], direct: list[Wind
     }
 
 
+def serving(folder: Path, config: str) -> AbstractContextManager[Process]:
+    """A Coreto with ``config``."""
+    folder.mkdir()
+    file = folder / "coreto.toml"
+    file.write_text(config, encoding="utf-8")
+    return started(
+        "coreto", [sys.executable, "-m", "coreto", "--config", str(file), "serve", "--port", "0"], cwd=folder
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=600, help="requests a window")
@@ -108,16 +119,13 @@ def main() -> None:
         started("pass-through", [python, str(HERE / "passthrough.py"), up.url]) as floor,
     ):
         _always_500(dead)
-        config = Path(folder) / "coreto.toml"
-        text = CONFIG.format(data=Path(folder) / "data", up=up.url, dead=dead.url)
-        text += "".join(FAILING.format(i=i) for i in range(FAILING_ROLES))
-        config.write_text(text, encoding="utf-8")
+        text = CONFIG.format(up=up.url, dead=dead.url)
         failing = iter([i for i in range(FAILING_ROLES) for _ in range(2)])
-        with started(
-            "coreto",
-            [python, "-m", "coreto", "--config", str(config), "serve", "--port", "0"],
-            cwd=Path(folder),
-        ) as coreto:
+        roles = "".join(FAILING.format(i=i) for i in range(FAILING_ROLES))
+        with (
+            serving(Path(folder) / "plain", text) as coreto,
+            serving(Path(folder) / "failing", text + roles) as other,
+        ):
             idle = coreto.rss_mb()
             for stream in (False, True):
                 subjects = [
@@ -126,7 +134,7 @@ def main() -> None:
                     Subject("coreto", coreto, lambda s=stream: repeat(body("chat", stream=s))),
                     Subject(
                         "coreto, fail-over",
-                        coreto,
+                        other,
                         lambda s=stream: (body(f"failing{i}", stream=s) for i in failing),
                         share=0.4,
                     ),

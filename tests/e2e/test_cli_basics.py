@@ -21,6 +21,10 @@ COMMANDS = (
     ("config",),
     ("config", "check"),
     ("config", "show"),
+    ("keys",),
+    ("keys", "create"),
+    ("keys", "list"),
+    ("keys", "revoke"),
 )
 
 
@@ -28,7 +32,7 @@ def test_alone_prints_help_like_help(cli) -> None:
     """`coreto` alone prints the help with every command and succeeds."""
     alone = cli.run()
     assert alone.out == cli.run("--help").out
-    for command in ("ask", "models", "status", "doctor", "costs", "init", "config", "sim", "serve"):
+    for command in ("ask", "models", "status", "doctor", "costs", "init", "config", "sim", "serve", "keys"):
         assert f" {command} " in alone.out
 
 

@@ -199,7 +199,8 @@ def _services(app: App, keys: KeyRing) -> Services:
     gate = Gate(app.clock, limits.max_concurrent, limits.max_queued)
     metrics = Metrics(_sources(app, gate))
     metrics.attach(app.bus)
-    log_requests(app.bus)
+    if app.settings.telemetry.access_log:
+        log_requests(app.bus)
     return Services(
         gateway=app.gateway,
         status=app.status,

@@ -190,9 +190,11 @@ class HealthBook:
         breaker.failures += 1
         breaker.last_code, breaker.quick = code, seconds < QUICK
         if breaker.failures >= THRESHOLD:
+            was_open = bool(breaker.opened_for)
             breaker.opened_for = min(breaker.opened_for * 2, OPEN_MOST) if breaker.opened_for else OPEN_FIRST
             breaker.opened_at, breaker.open_until = now, now + breaker.opened_for
-            self._emit(HealthChanged(key, "open", said, breaker.open_until))
+            if not was_open:  # a failed probe is no news
+                self._emit(HealthChanged(key, "open", said, breaker.open_until))
 
     def _cool_down(self, deployment: Deployment, error: CallError, said: str, now: float) -> None:
         key = scope_key(deployment, error.scope)

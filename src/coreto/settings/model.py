@@ -225,6 +225,9 @@ class TelemetrySettings(Section):
     log_format: Literal["human", "json"] = Field(
         default="human", description="lines for people, or one JSON object a line"
     )
+    access_log: bool = Field(
+        default=False, description="a log line for every request; the ledger has every call without it"
+    )
     otlp_endpoint: str | None = Field(
         default=None,
         description="OpenTelemetry collector that traces are sent to over HTTP; needs the extra `otel`",

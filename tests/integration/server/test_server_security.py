@@ -22,6 +22,7 @@ def _providers(upstream, kind: str) -> str:
     return f"""
 [telemetry]
 log_format = "{kind}"
+access_log = true
 [providers.lab]
 kind = "openai"
 base_url = "{upstream.url}/v1"
@@ -68,14 +69,23 @@ def test_no_secret_gets_out(support, upstream, tmp_path, kind) -> None:
             assert not any(s.encode() in content for s in (PROVIDER_KEY, CLIENT_KEY, HEADER_KEY, PRIVATE))
 
 
-def test_the_access_line(own, upstream) -> None:
-    """One line a request says what was asked for, by whom, and what came of it; probes leave none."""
+def test_no_access_lines_unless_asked(own, upstream) -> None:
+    """Requests that went well leave no line in the log: the ledger has them."""
     own.chat("pair")
-    own.get("/v1/models")
-    own.get("/healthz")
-    own.get("/nowhere%0A2026%20forged")
     own.terminate()
     own.wait()
+    assert own.errors == []
+
+
+def test_the_access_line(started, upstream) -> None:
+    """One line a request says what was asked for, by whom, and what came of it; probes leave none."""
+    with started("[telemetry]\naccess_log = true\n") as own:
+        own.chat("pair")
+        own.get("/v1/models")
+        own.get("/healthz")
+        own.get("/nowhere%0A2026%20forged")
+        own.terminate()
+        own.wait()
     lines = [line for line in own.errors if " INFO coreto.access: " in line]
     assert re.search(
         r"POST /v1/chat/completions 200 \d+\.\d ms key=- deployment=lab/first attempts=1$", lines[0].strip()
