@@ -3,7 +3,6 @@
 import logging
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TypeVar
 
 from coreto.cache.store import Entry
 from coreto.labels import Label
+from coreto.stores.wal import use_wal
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -200,7 +200,7 @@ class CacheFile:
             raise
 
     def _prepare(self) -> None:
-        _use_wal(self._db)
+        use_wal(self._db, _BUSY_SECONDS)
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA foreign_keys = ON")
         if self._version() == _VERSION:
@@ -238,18 +238,3 @@ def _damaged(error: sqlite3.DatabaseError) -> bool:
 
 def _split(tags: str) -> tuple[str, ...]:
     return tuple(tags.split("\n")) if tags else ()
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """SQLite does not wait for its lock when it changes to WAL, as several first starts at once do."""
-    deadline = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-                connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return

@@ -30,10 +30,19 @@ async def chat(exchange: Exchange, services: Services) -> Reply | None:
     if call.stream:
         await _stream(exchange, services.gateway, call)
         return None
+    answered = await whole_answer(exchange, services.gateway, call)
+    if answered is None:
+        return None
+    whole, exchange.trace = answered
+    return whole_reply(whole, exchange.trace)
+
+
+async def whole_answer(exchange: Exchange, gateway: GatewayPort, call: Call) -> tuple[Whole, Trace] | None:
+    """A non-stream call's answer and its trace; ``None`` when the client hung up meanwhile."""
     whole: Whole | None = None
     trace: Trace | None = None
     with exchange.watch():
-        async with services.gateway.open(call) as items:
+        async with gateway.open(call) as items:
             async for item in items:
                 if isinstance(item, Whole):
                     whole = item
@@ -43,8 +52,7 @@ async def chat(exchange: Exchange, services: Services) -> Reply | None:
         return None
     if whole is None or trace is None:
         raise CallError("the gateway ended without an answer")
-    exchange.trace = trace
-    return whole_reply(whole, trace)
+    return whole, trace
 
 
 async def _stream(exchange: Exchange, gateway: GatewayPort, call: Call) -> None:

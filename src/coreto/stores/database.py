@@ -3,7 +3,6 @@
 import contextlib
 import os
 import sqlite3
-import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from sqlalchemy.exc import ArgumentError
 
 from coreto.errors import ConfigError, MissingExtraError
 from coreto.stores.errors import translated
+from coreto.stores.wal import use_wal
 
 FILE_NAME = "coreto.db"
 SCHEMA = "coreto"
@@ -114,24 +114,9 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     """WAL lets readers go on during a write and survives kill -9; NORMAL spares one fsync a commit."""
     connection.isolation_level = None  # the driver's implicit BEGIN leaves DDL out; see _begin_sqlite
     connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-    _use_wal(connection)
+    use_wal(connection, BUSY_MS / 1000)
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """SQLite does not wait for its lock when it changes to WAL, as several first starts at once do."""
-    deadline = time.monotonic() + BUSY_MS / 1000
-    while True:
-        try:
-            if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-                connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -9,7 +9,7 @@ from coreto.errors import CallError
 from coreto.messages import Call, Chunk, Json, Trace, Whole
 from coreto.server.answers import trace_headers
 from coreto.server.calls import chat_call
-from coreto.server.chat import read_json
+from coreto.server.chat import read_json, whole_answer
 from coreto.server.dialects import anthropic, anthropic_answers, responses, responses_answers
 from coreto.server.dialects.translated import Events, Translated, estimate_prompt
 from coreto.server.exchange import JSON_TYPE, Exchange, Reply
@@ -53,19 +53,10 @@ async def answer(exchange: Exchange, services: Services, dialect: Dialect) -> Re
         exchange.envelope = events
         await _stream(exchange, services, call, events, translated.unmapped)
         return None
-    whole: Whole | None = None
-    trace: Trace | None = None
-    with exchange.watch():
-        async with services.gateway.open(call) as items:
-            async for item in items:
-                if isinstance(item, Whole):
-                    whole = item
-                elif isinstance(item, Trace):
-                    trace = item
-    if exchange.gone:
+    answered = await whole_answer(exchange, services.gateway, call)
+    if answered is None:
         return None
-    if whole is None or trace is None:
-        raise CallError("the gateway ended without an answer")
+    whole, trace = answered
     exchange.trace = trace = _completed(trace, translated.unmapped)
     body = dialect.whole(whole, request, trace)
     return Reply(
