@@ -215,6 +215,6 @@ class TestEnd:
 def _refuses(address: tuple[str, int]) -> bool:
     try:
         socket.create_connection(address).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: it closed with us in its backlog
         return True
     return False
