@@ -11,12 +11,12 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 
-from support import Process, Window, load, median, started
+from support import Process, Window, free_port, listening, load, median, started
 
 PATH = "/v1/chat/completions"
 HERE = Path(__file__).parent
@@ -37,6 +37,10 @@ output_price = 0.6
 [roles.chat]
 chain = ["lab/m"]
 
+[roles.kept]
+chain = ["lab/m"]
+cache_ttl = 3600
+
 """
 # A breaker opens after three failures in a row, and then nothing is left to measure: each of these roles,
 # with a first deployment of its own, is asked twice only.
@@ -45,6 +49,11 @@ FAILING = """
 chain = ["dead/m{i}", "lab/m"]
 """
 FAILING_ROLES = 2000
+LITELLM = """
+model_list:
+  - model_name: m
+    litellm_params: {{model: openai/m, api_base: "{up}/v1", api_key: none}}
+"""
 MESSAGES = [{"role": "user", "content": "Explain briefly why the sky is blue. " * 8}]
 
 
@@ -103,16 +112,30 @@ def serving(folder: Path, config: str) -> AbstractContextManager[Process]:
     )
 
 
+def litellm(command: Path, folder: Path, upstream: str) -> AbstractContextManager[Process]:
+    """LiteLLM's proxy before the same upstream, with nothing but the model configured."""
+    port = free_port()
+    config = folder / "litellm.yaml"
+    config.write_text(LITELLM.format(up=upstream), encoding="utf-8")
+    argv = [str(command), "--config", str(config), "--port", str(port), "--host", "127.0.0.1"]
+    env = {"LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}  # on loopback, as we are
+    return listening("LiteLLM proxy", argv, port, env=env)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=600, help="requests a window")
     parser.add_argument("--rounds", type=int, default=3, help="windows of each server")
+    parser.add_argument(
+        "--litellm", type=Path, help="the `litellm` command of an environment that has litellm[proxy]"
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     python = sys.executable
     simulator = [python, "-m", "coreto.simulators", "openai", "--model", "m", "--chunks", "50", "--quiet"]
     results: list[dict[str, object]] = []
     with (
+        ExitStack() as peers,
         tempfile.TemporaryDirectory() as folder,
         started("direct", simulator) as up,
         started("dead", simulator) as dead,
@@ -127,11 +150,17 @@ def main() -> None:
             serving(Path(folder) / "failing", text + roles) as other,
         ):
             idle = coreto.rss_mb()
+            peer = (
+                peers.enter_context(litellm(options.litellm, Path(folder), up.url))
+                if options.litellm
+                else None
+            )
             for stream in (False, True):
                 subjects = [
                     Subject("direct", up, lambda s=stream: repeat(body("m", stream=s))),
                     Subject("pass-through", floor, lambda s=stream: repeat(body("m", stream=s))),
                     Subject("coreto", coreto, lambda s=stream: repeat(body("chat", stream=s))),
+                    Subject("coreto, cache hit", coreto, lambda s=stream: repeat(body("kept", stream=s))),
                     Subject(
                         "coreto, fail-over",
                         other,
@@ -139,6 +168,12 @@ def main() -> None:
                         share=0.4,
                     ),
                 ]
+                if peer:
+                    subjects.append(
+                        Subject(
+                            "LiteLLM proxy", peer, lambda s=stream: repeat(body("m", stream=s)), share=0.1
+                        )
+                    )
                 for concurrency in (1, 8):
                     count = options.requests // (3 if stream else 1)
                     windows = measure(

@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -56,6 +57,37 @@ def started(
     finally:
         child.send_signal(signal.SIGTERM)
         child.wait(15)
+
+
+@contextlib.contextmanager
+def listening(
+    name: str, argv: list[str], port: int, *, env: dict[str, str] | None = None, within: float = 90.0
+) -> Iterator[Process]:
+    """Run ``argv``, which is ready when it accepts connections at ``port``, until the end of the block."""
+    begun = time.perf_counter()
+    child = subprocess.Popen(
+        argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **(env or {})}
+    )
+    try:
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                if child.poll() is not None or time.perf_counter() - begun > within:
+                    sys.exit(f"{name} did not start")
+                time.sleep(0.1)
+        yield Process(name, f"http://127.0.0.1:{port}", child.pid, time.perf_counter() - begun)
+    finally:
+        child.terminate()
+        child.wait(30)
+
+
+def free_port() -> int:
+    """A port of this machine where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 @dataclass
