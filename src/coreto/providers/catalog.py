@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from coreto.messages import Limits
-
 RETIRED: dict[tuple[str, str], str] = {
     # Ollama Cloud retired these on 2026-07-15 and named the successors.
     ("ollama-cloud", "qwen3-coder:480b"): "qwen3.5:397b",
@@ -27,7 +25,6 @@ class Deployment:
     local: bool
     account: str
     endpoint: str
-    limits: Limits = Limits()
     context: int | None = None
     memory: int | None = None
     successor: str | None = None

@@ -246,6 +246,7 @@ class Fallback:
     def note(
         self, candidate: Candidate, seen: Seen, outcome: str, seconds: float, error: CallError | None = None
     ) -> None:
+        """Take down what one try of ``seconds`` came to, and settle what it cost."""
         deployment = candidate.deployment
         if seen.reservation is not None and self.ward.budgets is not None:
             self.ward.budgets.settle(seen.reservation, deployment, seen.usage, outcome)

@@ -260,7 +260,6 @@ class DirectoryBuilder:
             local=local,
             account=account,
             endpoint=account,
-            limits=site.limits,
             context=(known and known.context) or (info and info.context) or profile_of(model).context,
             memory=(known and known.memory) or (info and info.size),
             successor=(known and known.successor) or replacement(site.kind, model),
