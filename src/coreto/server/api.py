@@ -12,6 +12,7 @@ from coreto.errors import CoretoError, InvalidRequestError
 from coreto.server.exchange import Reply
 from coreto.server.failures import failed, refused, unexpected
 from coreto.server.models import list_tags
+from coreto.server.openapi import with_gateway
 from coreto.server.services import Services
 
 _STATUS_KEYS = {
@@ -24,6 +25,8 @@ _STATUS_KEYS = {
     "executor_loaded": "the same for the role `executor`",
     "deployments": "health, breaker, last error and latency of each",
 }
+#: FastAPI's own refusals; what else it refuses is a body that is no text.
+_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
 def build_api(services: Services, version: str) -> FastAPI:
@@ -32,10 +35,16 @@ def build_api(services: Services, version: str) -> FastAPI:
         title="Coreto", version=version, openapi_url="/api/openapi.json", docs_url=None, redoc_url=None
     )
 
+    def describe() -> dict[str, Any]:
+        known = FastAPI.openapi(api)
+        return with_gateway(known, needs_key=services.keys.needs_key, metrics=services.metrics is not None)
+
+    api.openapi = describe
+
     async def refuse(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         message = f"{request.method} {request.url.path}: {error.detail}"
-        code = "method_not_allowed" if error.status_code == 405 else "not_found"
+        code = _CODES.get(error.status_code, "invalid_request")
         allow = (error.headers or {}).get("Allow")  # a 405 says what is allowed
         headers = [(b"allow", allow.encode())] if allow else []
         return _response(refused(error.status_code, message, code, headers))
@@ -78,10 +87,17 @@ def build_api(services: Services, version: str) -> FastAPI:
     return api
 
 
+def _only(given: str, other: str) -> dict[str, Any]:
+    """The JSON schema of an object with the text ``given`` and without ``other``."""
+    return {"required": [given], "properties": {given: {"type": "string"}, other: {"type": "null"}}}
+
+
 class Invalidation(BaseModel):
     """Which answers to forget: those with a tag (``role:chat``), or whose tags match a glob (``user:*``)."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"oneOf": [_only("tag", "pattern"), _only("pattern", "tag")]}
+    )
 
     tag: str | None = Field(default=None, max_length=200)
     pattern: str | None = Field(default=None, max_length=200)

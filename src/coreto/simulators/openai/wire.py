@@ -15,6 +15,7 @@ from coreto.simulators.control import Shared
 from coreto.simulators.delivery import Exchange, StreamPlan, send_stream, send_whole
 from coreto.simulators.faults import FaultKind
 from coreto.simulators.openai.flavours import PROCESSING, Flavour, FlavourName, flavour, usage_of
+from coreto.simulators.openai.values import check_chat, check_embeddings
 from coreto.simulators.schema import instance_of
 
 _EMBEDDING_SIZE = 1536
@@ -116,8 +117,10 @@ class OpenAISimulator:
 async def chat(sim: OpenAISimulator, exchange: Exchange) -> web.StreamResponse:
     """``POST /chat/completions``."""
     sim.check(exchange)
-    sim.loaded.add(exchange.model)
     body = exchange.body
+    if sim.flavour.name == "openai":
+        check_chat(exchange.model, body)
+    sim.loaded.add(exchange.model)
     prompt = text_of(body.get("messages"))
     answer, finish = _answer(sim, exchange, prompt)
     reply = _reply(sim, exchange, prompt, (answer, finish))
@@ -208,6 +211,8 @@ async def embeddings(sim: OpenAISimulator, exchange: Exchange) -> web.StreamResp
     texts = (
         [str(item) for item in cast("list[Any]", given)] if isinstance(given, list) else [str(given or "")]
     )
+    if sim.flavour.name == "openai":
+        check_embeddings(exchange.body, _EMBEDDING_SIZE)
     size = exchange.body.get("dimensions")
     size = size if isinstance(size, int) and size > 0 else _EMBEDDING_SIZE
     encode = _base64 if exchange.body.get("encoding_format") == "base64" else _floats
