@@ -2,7 +2,7 @@
 
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -22,7 +22,7 @@ from coreto.errors import (
 )
 from coreto.ledger.budgets import Budgets
 from coreto.ledger.pots import Reservation
-from coreto.messages import Attempt, Call, Item, Restart, Usage, estimate_tokens, prompt_text
+from coreto.messages import Attempt, Call, Item, Restart, Usage, Whole, estimate_tokens, prompt_text
 from coreto.providers.base import Items
 from coreto.resilience import attempt
 from coreto.resilience.attempt import Seen
@@ -71,107 +71,115 @@ class Fallback:
     """
 
     def __init__(self, plan: Plan, journal: Journal, ward: Ward) -> None:
-        self._plan = plan
+        self.plan = plan
         self._journal = journal
         self.ward = ward
         self._causes: list[CoretoError] = []
         self._policy = plan.failover
+        self._waiting: deque[Candidate] = deque()
+        self._blocked: list[tuple[Candidate, Block]] = []
+        #: of those that were passed by, who gets a chance all the same
+        self._spared: deque[Candidate] | None = None
 
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
-        return aclosing(self._run(call))
+        return aclosing(self._items(call))
 
-    async def _run(self, call: Call) -> Items:
-        self._policy = call.failover or self._plan.failover
-        waiting = deque(self._plan.candidates if self._plan.fallback else self._plan.candidates[:1])
-        blocked: list[tuple[Candidate, Block]] = []
-        while waiting:
-            candidate = waiting.popleft()
-            if self._passed_by(candidate, call, blocked):  # 1
-                if blocked and blocked[-1][0] is candidate:
-                    self._replace(candidate, _gone(blocked[-1][1]), waiting)
-                continue
-            async with aclosing(self._ask(candidate, call, last=not self._any_free(waiting))) as items:
-                async for item in items:
-                    yield item
-            if self._journal.answered_by:  # 2
-                return
-            self._replace(candidate, self._causes[-1], waiting)  # 6
-        cheap = [candidate for candidate, block in blocked if block.soft]
-        spared = cheap or await self._soonest(blocked, call)
-        for candidate in spared:
-            async with aclosing(self._ask(candidate, call, last=candidate is spared[-1])) as items:
-                async for item in items:
-                    yield item
-            if self._journal.answered_by:
-                return
-        raise self._exhausted(blocked)
+    async def whole(self, call: Call) -> Whole:
+        """A non-stream call's answer, without the detour over a stream of one."""
+        self._begin(call)
+        while (candidate := await self._next(call)) is not None:
+            tries = _Tries(self, candidate, call)
+            while tries.going:
+                try:
+                    with await tries.begin() as seen:
+                        answer = await attempt.whole(candidate, tries.asked, self.plan.expected, seen)
+                except CallError as error:
+                    await tries.failed(error)
+                else:
+                    self._journal.answered_by = candidate.deployment.id
+                    return answer
+            self._replace(candidate, self._causes[-1])  # 6
+        raise self._exhausted()
 
-    async def _ask(self, candidate: Candidate, call: Call, *, last: bool) -> Items:
-        """Ask ``candidate``, again while that makes sense. Ends without an answer when it failed for good."""
-        retries = self._plan.retries if self._plan.retries is not None else DEFAULT_RETRIES if last else 0
-        asked = self._asked(candidate, call)
-        may_repair = self._plan.expected.constrained
-        answer: Item | None = None
-        done = 0
-        while True:
-            if asked.deadline <= self.ward.clock.monotonic():
-                self._causes.append(TimedOutError("the call's deadline has passed"))
-                return
-            try:
-                reservation = await self._admitted(candidate, asked)
-                with _Try(self, candidate, asked, reservation) as seen:
-                    if asked.stream:
-                        async with aclosing(self._stream(candidate, asked, seen)) as items:
-                            async for item in items:
-                                yield item
-                    else:
-                        answer = await attempt.whole(candidate, asked, self._plan.expected, seen)
-                if answer is not None:
-                    yield answer
-            except CallError as error:
-                if self._is_final(error, asked, call):  # 3, 7
-                    raise
-                if may_repair and isinstance(error, InvalidOutputError):  # 4
-                    may_repair = False
-                    mended = repaired(asked, error)
-                    if mended is not None:
-                        asked = mended
-                        continue
-                done += 1
-                if done > retries or not await self._waited(error, done, call, last=last):
+    async def _items(self, call: Call) -> Items:
+        if not call.stream:
+            yield await self.whole(call)
+            return
+        self._begin(call)
+        journal = self._journal
+        remember = self._policy == "continue"
+        while (candidate := await self._next(call)) is not None:
+            tries = _Tries(self, candidate, call)
+            while tries.going:
+                restarting = self._policy == "restart" and journal.committed
+                try:
+                    with await tries.begin() as seen:
+                        async with aclosing(self._chunks(candidate, tries.asked, seen)) as chunks:
+                            async for chunk in chunks:
+                                if restarting:
+                                    restarting = False
+                                    yield Restart(str(self._causes[-1]), candidate.deployment.id)
+                                journal.committed = True
+                                if remember:
+                                    journal.given.add(chunk.body)
+                                yield chunk
+                except CallError as error:
+                    await tries.failed(error)
+                else:
+                    journal.answered_by = candidate.deployment.id
                     return
-                asked = self._asked(candidate, call)  # 5
-            else:
-                self._journal.answered_by = candidate.deployment.id
-                return
+            self._replace(candidate, self._causes[-1])  # 6
+        raise self._exhausted()
 
-    def _is_final(self, error: CallError, asked: Call, call: Call) -> bool:
+    def _chunks(self, candidate: Candidate, call: Call, seen: Seen) -> attempt.Chunks:
+        """The chunks that the caller may see, by the policy in force."""
+        expected, given = self.plan.expected, self._journal.given
+        chunks = attempt.stream(candidate, call, seen, self.ward.clock)
+        if expected.constrained or self._policy == "hold":
+            return attempt.held(chunks, seen, expected)
+        if self._policy == "continue" and given.parts:
+            return attempt.stitched(chunks, given.text)
+        return chunks
+
+    def _begin(self, call: Call) -> None:
+        self._policy = call.failover or self.plan.failover
+        self._waiting.extend(self.plan.candidates if self.plan.fallback else self.plan.candidates[:1])
+
+    async def _next(self, call: Call) -> Candidate | None:
+        """Who is asked now; ``None`` when nobody is left."""
+        while self._waiting:
+            candidate = self._waiting.popleft()
+            if not self._passed_by(candidate, call):
+                return candidate
+            if self._blocked and self._blocked[-1][0] is candidate:
+                self._replace(candidate, _gone(self._blocked[-1][1]))
+        if self._spared is None:
+            cheap = [candidate for candidate, block in self._blocked if block.soft]
+            self._spared = deque(cheap or await self._soonest(call))
+        return self._spared.popleft() if self._spared else None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nobody can be asked after the one that :meth:`_next` gave."""
+        return not self._spared and all(self.ward.health.block(c.deployment) for c in self._waiting)
+
+    def is_final(self, error: CallError, asked: Call, call: Call) -> bool:
         """Whether nobody else may be asked after ``error``."""
-        if isinstance(error, RejectedError) and _turns(asked) == _turns(call):  # not about what we added
+        if isinstance(error, RejectedError) and _turns(asked) == _turns(call):  # 3: not about what we added
             return True
         self._causes.append(error)
         if isinstance(error, BudgetError) and self._refuses:
             return True
-        return self._journal.committed and not self._may_go_on(call, error)
+        return self._journal.committed and not self._may_go_on(call, error)  # 7
 
-    async def _waited(self, error: CallError, retry: int, call: Call, *, last: bool) -> bool:
-        """Wait before a retry; ``False``: there is none. A long pause is worth it for the ``last`` only."""
-        if not last and (error.retry_after or 0.0) > WORTH_WAITING:
-            return False
-        left = call.deadline - self.ward.clock.monotonic()
-        wait = wait_before(error, retry, left, self.ward.rng)
-        if wait is not None:
-            await self.ward.clock.sleep(wait)
-        return wait is not None
-
-    def _asked(self, candidate: Candidate, call: Call) -> Call:
+    def asked(self, candidate: Candidate, call: Call) -> Call:
         """``call`` as ``candidate`` shall get it."""
         asked = replace(
             call, model=candidate.deployment.model, limits=candidate.limits, context=candidate.window
         )
         if self._causes:
             asked = portable(asked)
-        labels = self._plan.expected.labels
+        labels = self.plan.expected.labels
         if labels and candidate.constrains and "response_format" not in call.body:
             form = {"name": "label", "schema": {"type": "string", "enum": list(labels)}}
             asked = replace(
@@ -193,7 +201,7 @@ class Fallback:
     def _refuses(self) -> bool:
         return self.ward.budgets is not None and self.ward.budgets.refuses
 
-    async def _admitted(self, candidate: Candidate, call: Call) -> Reservation | None:
+    async def admitted(self, candidate: Candidate, call: Call) -> Reservation | None:
         """Reserve what the attempt may cost. Raises :class:`BudgetError`."""
         if self.ward.budgets is None or candidate.deployment.local:
             return None
@@ -203,30 +211,10 @@ class Fallback:
             self._skip(candidate, f"budget: {error.message}", until=error.until)
             raise
 
-    async def _stream(self, candidate: Candidate, call: Call, seen: Seen) -> Items:
-        """The chunks that the caller may see, by the policy in force."""
-        expected, given = self._plan.expected, self._journal.given
-        chunks = attempt.stream(candidate, call, seen, self.ward.clock)
-        if expected.constrained or self._policy == "hold":
-            chunks = attempt.held(chunks, seen, expected)
-        elif self._policy == "continue" and given.parts:
-            chunks = attempt.stitched(chunks, given.text)
-        restarting = self._policy == "restart" and self._journal.committed
-        remember = self._policy == "continue"
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                if restarting:
-                    restarting = False
-                    yield Restart(str(self._causes[-1]), candidate.deployment.id)
-                self._journal.committed = True
-                if remember:
-                    given.add(chunk.body)
-                yield chunk
-
-    def _passed_by(self, candidate: Candidate, call: Call, blocked: list[tuple[Candidate, Block]]) -> bool:
+    def _passed_by(self, candidate: Candidate, call: Call) -> bool:  # 1
         block = self.ward.health.block(candidate.deployment)
         if block is not None:
-            blocked.append((candidate, block))
+            self._blocked.append((candidate, block))
             self._skip(candidate, f"{block.code}: {block.reason}", block)
             return True
         window = candidate.window or candidate.deployment.context
@@ -281,10 +269,7 @@ class Fallback:
             )
         )
 
-    def _any_free(self, candidates: Iterable[Candidate]) -> bool:
-        return any(self.ward.health.block(c.deployment) is None for c in candidates)
-
-    def _replace(self, candidate: Candidate, error: CoretoError | None, waiting: deque[Candidate]) -> None:
+    def _replace(self, candidate: Candidate, error: CoretoError | None) -> None:
         """Put the successor of a model that is gone in its place, unless it has a place already. It is never
         farther away than the model that it replaces."""
         if not isinstance(error, RetiredError | MissingModelError):
@@ -293,31 +278,31 @@ class Fallback:
         if heir is None or heir.deployment.local < candidate.deployment.local:
             return
         name = heir.deployment.id
-        if all(c.deployment.id != name for c in waiting) and all(
+        if all(c.deployment.id != name for c in self._waiting) and all(
             a.deployment != name for a in self._journal.attempts
         ):
             self._journal.warnings.append(f"{candidate.deployment.id} is gone; {name} takes its place")
-            waiting.appendleft(heir)
+            self._waiting.appendleft(heir)
 
-    async def _soonest(self, blocked: list[tuple[Candidate, Block]], call: Call) -> list[Candidate]:
+    async def _soonest(self, call: Call) -> list[Candidate]:
         """With everybody passed by: who is back soonest, waited for; nobody where that takes too long."""
-        if self._causes or not blocked:
+        if self._causes or not self._blocked:
             return []
-        candidate, block = min(blocked, key=lambda pair: pair[1].until)
+        candidate, block = min(self._blocked, key=lambda pair: pair[1].until)
         wait = block.until - self.ward.clock.time()
         if wait > min(WORTH_WAITING, call.deadline - self.ward.clock.monotonic()):
             return []
         await self.ward.clock.sleep(wait)
         return [candidate]
 
-    def _exhausted(self, blocked: list[tuple[Candidate, Block]]) -> ExhaustedError:
+    def _exhausted(self) -> ExhaustedError:
         tried = "; ".join(f"{a.deployment}: {a.outcome} ({a.detail})" for a in self._journal.attempts)
-        dropped = "; ".join(f"{name}: {why}" for name, why in self._plan.dropped)
+        dropped = "; ".join(f"{name}: {why}" for name, why in self.plan.dropped)
         what = "; ".join(part for part in (tried, dropped) if part) or "no deployment is configured"
-        error = ExhaustedError(f"no model could answer {self._plan.name!r}. {what}", causes=self._causes)
-        if blocked and not self._causes:
+        error = ExhaustedError(f"no model could answer {self.plan.name!r}. {what}", causes=self._causes)
+        if self._blocked and not self._causes:
             error.http_status = 503
-            error.retry_after = max(min(b.until for _, b in blocked) - self.ward.clock.time(), 0.0)
+            error.retry_after = max(min(b.until for _, b in self._blocked) - self.ward.clock.time(), 0.0)
         return error
 
 
@@ -334,6 +319,61 @@ def _gone(block: Block) -> CallError | None:
     error = RetiredError(block.reason)
     error.successors = block.successors
     return error
+
+
+class _Tries:
+    """The tries at one candidate. ``asked``: the call as it is to be made next; ``going``: there is a next."""
+
+    __slots__ = ("_call", "_candidate", "_done", "_fallback", "_last", "_may_repair", "asked", "going")
+
+    def __init__(self, fallback: Fallback, candidate: Candidate, call: Call) -> None:
+        self._fallback = fallback
+        self._candidate = candidate
+        self._call = call
+        self._last = fallback.is_last
+        self._may_repair = fallback.plan.expected.constrained
+        self._done = 0
+        self.asked = fallback.asked(candidate, call)
+        self.going = True
+
+    async def begin(self) -> "_Try":
+        """Start the next try. Raises :class:`CallError` where it may not be made."""
+        fallback, asked = self._fallback, self.asked
+        if asked.deadline <= fallback.ward.clock.monotonic():
+            raise TimedOutError("the call's deadline has passed")
+        return _Try(fallback, self._candidate, asked, await fallback.admitted(self._candidate, asked))
+
+    async def failed(self, error: CallError) -> None:
+        """A try ended in ``error``: get ready for the next one, if there is any. Raises it when nobody else
+        may be asked."""
+        if self._fallback.is_final(error, self.asked, self._call):  # 3, 7
+            raise error
+        if self._may_repair and isinstance(error, InvalidOutputError):  # 4
+            self._may_repair = False
+            mended = repaired(self.asked, error)
+            if mended is not None:
+                self.asked = mended
+                return
+        self._done += 1
+        self.going = self._done <= self._retries and await self._waited(error)
+        if self.going:  # 5
+            self.asked = self._fallback.asked(self._candidate, self._call)
+
+    @property
+    def _retries(self) -> int:
+        said = self._fallback.plan.retries
+        return said if said is not None else DEFAULT_RETRIES if self._last else 0
+
+    async def _waited(self, error: CallError) -> bool:
+        """Wait before a retry; ``False``: there is none. A long pause is worth it for the last only."""
+        if not self._last and (error.retry_after or 0.0) > WORTH_WAITING:
+            return False
+        ward = self._fallback.ward
+        left = self._call.deadline - ward.clock.monotonic()
+        wait = wait_before(error, self._done, left, ward.rng)
+        if wait is not None:
+            await ward.clock.sleep(wait)
+        return wait is not None
 
 
 class _Try:
