@@ -1,6 +1,7 @@
 """Servers that speak OpenAI's HTTP: OpenAI, OpenRouter, vLLM, llama.cpp, LM Studio, and Coreto itself.
 
-The caller's body passes untouched but for the model's name; so do the answer's unknown fields.
+The caller's body passes untouched but for the model's name, and for what OpenAI's reasoning models refuse; so
+do the answer's unknown fields.
 """
 
 import time
@@ -15,6 +16,8 @@ from coreto.messages import Call, Chunk, EmbedCall, Item, Json, Whole, as_object
 from coreto.providers.base import Health, Items, ModelInfo
 from coreto.providers.http import Endpoint, Http, Reply
 from coreto.providers.openai_errors import classify, classify_in_band
+from coreto.providers.openai_reasoning import adapted
+from coreto.providers.profiles import reasons
 from coreto.providers.wire import parse_object
 
 
@@ -27,11 +30,14 @@ class OpenAICompatible:
         *,
         classify: Callable[[int, bytes, Mapping[str, str], float], CoretoError] = classify,
         now: Callable[[], float] = time.time,
+        verbatim: bool = False,
     ) -> None:
-        """``classify`` makes an error of a response that is not 200 (status, body, headers, epoch seconds)."""
+        """``classify`` makes an error of a response that is not 200 (status, body, headers, epoch seconds).
+        ``verbatim``: the server is another Coreto, which knows better what its models take."""
         self._http = Http(endpoint)
         self._classify = classify
         self._now = now
+        self._verbatim = verbatim
 
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
         return aclosing(self._stream(call) if call.stream else self._whole(call))
@@ -41,16 +47,22 @@ class OpenAICompatible:
 
     async def whole(self, call: Call) -> Whole:
         """A non-stream call's answer, without the detour over a stream of one."""
-        reply = await self._post("/chat/completions", call, {**call.body, "model": call.model})
+        asked, unmapped = self._asked(call)
+        reply = await self._post("/chat/completions", call, {**asked, "model": call.model})
         try:
             raw = await reply.read()
         finally:
             reply.close()
-        return Whole(check_whole(parse_object(raw), self._now()), raw)
+        return Whole(check_whole(parse_object(raw), self._now()), raw, unmapped)
+
+    def _asked(self, call: Call) -> tuple[Json, tuple[str, ...]]:
+        """What to send of the caller's body, and what of it cannot be sent."""
+        return adapted(call.body) if reasons(call.model) and not self._verbatim else (call.body, ())
 
     async def _stream(self, call: Call) -> Items:
-        options = {**as_object(call.body.get("stream_options")), "include_usage": True}
-        body = {**call.body, "model": call.model, "stream": True, "stream_options": options}
+        asked, unmapped = self._asked(call)
+        options = {**as_object(asked.get("stream_options")), "include_usage": True}
+        body = {**asked, "model": call.model, "stream": True, "stream_options": options}
         reply = await self._post("/chat/completions", call, body)
         try:
             finished = done = False
@@ -65,7 +77,7 @@ class OpenAICompatible:
                         break
                     chunk = check_chunk(parse_object(data), self._now())
                     finished = finished or _finishes(chunk)
-                    yield Chunk(chunk, data, more=i < last)
+                    yield Chunk(chunk, data, unmapped, more=i < last)
                 if done:
                     break
             if not finished:

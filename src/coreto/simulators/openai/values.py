@@ -8,7 +8,7 @@ from typing import Any
 from coreto.simulators.bodies import ApiError, openai
 
 MOST_CHOICES = 128
-_REASONING = re.compile(r"o[134](-|$)|gpt-5(?!.*-chat)")
+_REASONING = re.compile(r"o[134](-|$)|gpt-5(?!\d|-chat)")
 #: What they take of the others' fields is the default alone; without one they do not know the field.
 _SAMPLING: Mapping[str, int | None] = {
     "temperature": 1,
