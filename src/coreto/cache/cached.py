@@ -33,7 +33,7 @@ from coreto.cache.single_flight import MAX_BUFFER, Flight, SingleFlight
 from coreto.cache.store import CacheStore, StoreStats, matcher
 from coreto.cache.view import View
 from coreto.clock import Clock
-from coreto.errors import CoretoError
+from coreto.errors import CallError, CoretoError
 from coreto.messages import Call, Chunk, Item, Json, Trace, Whole
 from coreto.providers.base import Items
 
@@ -93,6 +93,17 @@ class Cached:
     ) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
         """Answer ``call`` on ``terms``; iterate its items inside the context, as with a provider."""
         return aclosing(self._answer(call, terms, inner))
+
+    async def whole(self, call: Call, terms: Terms, inner: Inner) -> tuple[Whole, Trace]:
+        """A non-stream call's answer and its trace, as :meth:`open` gives them."""
+        whole: Whole | None = None
+        async with self.open(call, terms, inner) as items:
+            async for item in items:
+                if isinstance(item, Whole):
+                    whole = item
+                elif isinstance(item, Trace) and whole is not None:
+                    return whole, item
+        raise CallError("the call ended without an answer")
 
     async def invalidate_tag(self, tag: str) -> int:
         """Forget the answers that carry ``tag``, those under way included; how many were kept."""

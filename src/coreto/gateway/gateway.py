@@ -4,8 +4,11 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
+from types import TracebackType
+from typing import Self
 
 from coreto.cache.cached import Cached
+from coreto.cache.shelf import Terms
 from coreto.clock import Clock
 from coreto.errors import CallError, CoretoError
 from coreto.events import EventBus
@@ -15,7 +18,7 @@ from coreto.gateway.prepare import permitted, prepared
 from coreto.gateway.settle import Settlement
 from coreto.ledger.budgets import Budgets
 from coreto.ledger.prices import PriceBook
-from coreto.messages import Call, Chunk, EmbedCall, Item, Json, Trace, as_object
+from coreto.messages import Call, Chunk, EmbedCall, Item, Json, Trace, Whole, as_object
 from coreto.providers.base import Health, Items, ModelInfo
 from coreto.resilience.fallback import Fallback, Ward
 from coreto.resilience.health import HealthBook
@@ -57,45 +60,48 @@ class Gateway:
 
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
         """Raises :class:`~coreto.errors.UnknownModelError` and :class:`~coreto.errors.InvalidRequestError`."""
-        if self._cached is not None:
-            terms = terms_of(call, self.directory.plan(call.model))
-            if terms.ttl > 0:
-                return self._cached.open(call, terms, self._in_full)
+        terms = self._terms(call)
+        if terms is not None and self._cached is not None:
+            return self._cached.open(call, terms, self._in_full)
         return aclosing(self._answer(call))
+
+    async def whole(self, call: Call) -> tuple[Whole, Trace]:
+        """A non-stream call's answer and its trace, without the detour over a stream of two."""
+        terms = self._terms(call)
+        if terms is not None and self._cached is not None:
+            return await self._cached.whole(call, terms, self._in_full)
+        with self._case(call) as case:
+            answer = await case.fallback.whole(case.asked)
+        return answer, case.trace
+
+    def _terms(self, call: Call) -> Terms | None:
+        """How ``call`` uses the cache; ``None``: it does not."""
+        terms = terms_of(call, self.directory.plan(call.model))
+        return terms if terms.ttl > 0 else None
 
     def _in_full(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
         """The answer with its usage, whether asked for or not: who shares it may ask for it."""
         return aclosing(self._answer(call, usage=True))
 
     async def _answer(self, call: Call, *, usage: bool = False) -> Items:
+        usage_wanted = (
+            usage or not call.stream or as_object(call.body.get("stream_options")).get("include_usage")
+        )
+        with self._case(call) as case:
+            async with case.fallback.open(case.asked) as items:
+                async for item in items:
+                    if usage_wanted or not isinstance(item, Chunk) or item.body.get("choices"):
+                        yield item
+        yield case.trace
+
+    def _case(self, call: Call) -> "_Case":
         started = self._clock.monotonic()
         plan = permitted(self.directory.plan(call.model), call.label)
         expected = expectation(call.body, plan.expected)
         if expected is not plan.expected:
             plan = replace(plan, expected=expected)
         asked = prepared(call, plan, started + self._request_timeout)
-        usage_wanted = (
-            usage or not call.stream or as_object(call.body.get("stream_options")).get("include_usage")
-        )
-        journal = Journal()
-        outcome = "canceled"
-        trace: Trace | None = None
-        try:
-            async with Fallback(plan, journal, self._ward).open(asked) as items:
-                async for item in items:
-                    if usage_wanted or not isinstance(item, Chunk) or item.body.get("choices"):
-                        yield item
-            outcome = "ok"
-        except CoretoError as error:
-            outcome = error.code
-            if isinstance(error, CallError):
-                trace = error.trace = self._settlement.trace(call, plan, journal)
-            raise
-        finally:
-            if trace is None:
-                trace = self._settlement.trace(call, plan, journal)
-            self._settlement.settle(call, plan, trace, outcome, started)
-        yield trace
+        return _Case(call, asked, Fallback(plan, Journal(), self._ward), self._settlement, started)
 
     async def embed(self, call: EmbedCall) -> tuple[Json, Trace]:
         """Embeddings by the first candidate of ``call.model`` that has them.
@@ -118,3 +124,33 @@ class Gateway:
 
     async def close(self) -> None:
         return None
+
+
+class _Case:
+    """One call from its plan to its settlement, whatever comes of it. ``trace``: of how it ended."""
+
+    __slots__ = ("_call", "_settlement", "_started", "asked", "fallback", "trace")
+
+    trace: Trace
+
+    def __init__(
+        self, call: Call, asked: Call, fallback: Fallback, settlement: Settlement, started: float
+    ) -> None:
+        self._call = call
+        self._settlement = settlement
+        self._started = started
+        self.asked = asked
+        self.fallback = fallback
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        plan = self.fallback.plan
+        self.trace = self._settlement.trace(self._call, plan, self.fallback.journal)
+        outcome = "ok" if error is None else error.code if isinstance(error, CoretoError) else "canceled"
+        if isinstance(error, CallError):
+            error.trace = self.trace
+        self._settlement.settle(self._call, plan, self.trace, outcome, self._started)

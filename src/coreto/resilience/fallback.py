@@ -72,7 +72,7 @@ class Fallback:
 
     def __init__(self, plan: Plan, journal: Journal, ward: Ward) -> None:
         self.plan = plan
-        self._journal = journal
+        self.journal = journal
         self.ward = ward
         self._causes: list[CoretoError] = []
         self._policy = plan.failover
@@ -96,7 +96,7 @@ class Fallback:
                 except CallError as error:
                     await tries.failed(error)
                 else:
-                    self._journal.answered_by = candidate.deployment.id
+                    self.journal.answered_by = candidate.deployment.id
                     return answer
             self._replace(candidate, self._causes[-1])  # 6
         raise self._exhausted()
@@ -106,7 +106,7 @@ class Fallback:
             yield await self.whole(call)
             return
         self._begin(call)
-        journal = self._journal
+        journal = self.journal
         remember = self._policy == "continue"
         while (candidate := await self._next(call)) is not None:
             tries = _Tries(self, candidate, call)
@@ -133,7 +133,7 @@ class Fallback:
 
     def _chunks(self, candidate: Candidate, call: Call, seen: Seen) -> attempt.Chunks:
         """The chunks that the caller may see, by the policy in force."""
-        expected, given = self.plan.expected, self._journal.given
+        expected, given = self.plan.expected, self.journal.given
         chunks = attempt.stream(candidate, call, seen, self.ward.clock)
         if expected.constrained or self._policy == "hold":
             return attempt.held(chunks, seen, expected)
@@ -170,7 +170,7 @@ class Fallback:
         self._causes.append(error)
         if isinstance(error, BudgetError) and self._refuses:
             return True
-        return self._journal.committed and not self._may_go_on(call, error)  # 7
+        return self.journal.committed and not self._may_go_on(call, error)  # 7
 
     def asked(self, candidate: Candidate, call: Call) -> Call:
         """``call`` as ``candidate`` shall get it."""
@@ -185,8 +185,8 @@ class Fallback:
             asked = replace(
                 asked, body={**asked.body, "response_format": {"type": "json_schema", "json_schema": form}}
             )
-        if self._policy == "continue" and self._journal.given.parts:
-            asked = continued(asked, self._journal.given.text, prefill=candidate.prefill)
+        if self._policy == "continue" and self.journal.given.parts:
+            asked = continued(asked, self.journal.given.text, prefill=candidate.prefill)
         return asked
 
     def _may_go_on(self, call: Call, error: CallError) -> bool:
@@ -194,7 +194,7 @@ class Fallback:
         to a prompt that was cut can be started over, but not gone on with."""
         if self._policy == "restart":
             return call.restartable
-        text_only = not self._journal.given.has_tool_calls and call.body.get("n") in (None, 1)
+        text_only = not self.journal.given.has_tool_calls and call.body.get("n") in (None, 1)
         return self._policy == "continue" and text_only and not isinstance(error, ContextError)
 
     @property
@@ -239,8 +239,8 @@ class Fallback:
         if seen.reservation is not None and self.ward.budgets is not None:
             self.ward.budgets.settle(seen.reservation, deployment, seen.usage, outcome)
         if outcome == "ok":
-            self._journal.unmapped = seen.unmapped
-        self._journal.attempts.append(
+            self.journal.unmapped = seen.unmapped
+        self.journal.attempts.append(
             Attempt(
                 deployment=deployment.id,
                 outcome=outcome,
@@ -258,7 +258,7 @@ class Fallback:
         self, candidate: Candidate, detail: str, block: Block | None = None, *, until: float | None = None
     ) -> None:
         deployment = candidate.deployment
-        self._journal.attempts.append(
+        self.journal.attempts.append(
             Attempt(
                 deployment=deployment.id,
                 outcome="skipped",
@@ -279,9 +279,9 @@ class Fallback:
             return
         name = heir.deployment.id
         if all(c.deployment.id != name for c in self._waiting) and all(
-            a.deployment != name for a in self._journal.attempts
+            a.deployment != name for a in self.journal.attempts
         ):
-            self._journal.warnings.append(f"{candidate.deployment.id} is gone; {name} takes its place")
+            self.journal.warnings.append(f"{candidate.deployment.id} is gone; {name} takes its place")
             self._waiting.appendleft(heir)
 
     async def _soonest(self, call: Call) -> list[Candidate]:
@@ -296,7 +296,7 @@ class Fallback:
         return [candidate]
 
     def _exhausted(self) -> ExhaustedError:
-        tried = "; ".join(f"{a.deployment}: {a.outcome} ({a.detail})" for a in self._journal.attempts)
+        tried = "; ".join(f"{a.deployment}: {a.outcome} ({a.detail})" for a in self.journal.attempts)
         dropped = "; ".join(f"{name}: {why}" for name, why in self.plan.dropped)
         what = "; ".join(part for part in (tried, dropped) if part) or "no deployment is configured"
         error = ExhaustedError(f"no model could answer {self.plan.name!r}. {what}", causes=self._causes)

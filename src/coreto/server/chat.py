@@ -39,20 +39,9 @@ async def chat(exchange: Exchange, services: Services) -> Reply | None:
 
 async def whole_answer(exchange: Exchange, gateway: GatewayPort, call: Call) -> tuple[Whole, Trace] | None:
     """A non-stream call's answer and its trace; ``None`` when the client hung up meanwhile."""
-    whole: Whole | None = None
-    trace: Trace | None = None
     with exchange.watch():
-        async with gateway.open(call) as items:
-            async for item in items:
-                if isinstance(item, Whole):
-                    whole = item
-                elif isinstance(item, Trace):
-                    trace = item
-    if exchange.gone:
-        return None
-    if whole is None or trace is None:
-        raise CallError("the gateway ended without an answer")
-    return whole, trace
+        return await gateway.whole(call)
+    return None  # the client has hung up
 
 
 async def _stream(exchange: Exchange, gateway: GatewayPort, call: Call) -> None:

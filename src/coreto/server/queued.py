@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from types import TracebackType
 
-from coreto.messages import Call, EmbedCall, Item, Json, Trace
+from coreto.messages import Call, EmbedCall, Item, Json, Trace, Whole
 from coreto.routing.directory import Directory
 from coreto.server.limits import Gate
 from coreto.server.services import GatewayPort
@@ -26,6 +26,18 @@ class Queued:
 
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
         return _Placed(self._gateway, self._gate, call, self._request_timeout)
+
+    async def whole(self, call: Call) -> tuple[Whole, Trace]:
+        """A non-stream call's answer and its trace. Raises :class:`BusyError` too."""
+        clock = self._gate.clock
+        arrived = started = clock.monotonic()
+        if await self._gate.enter(self._request_timeout):
+            call = replace(call, deadline=min(call.deadline, arrived + self._request_timeout))
+            started = clock.monotonic()
+        try:
+            return await self._gateway.whole(call)
+        finally:
+            self._gate.leave(clock.monotonic() - started)
 
     async def embed(self, call: EmbedCall) -> tuple[Json, Trace]:
         """Embeddings by the gateway. Raises :class:`BusyError` too."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from coreto.clock import SystemClock
 from coreto.events import EventBus
-from coreto.messages import Call, EmbedCall, Item, Json, Trace
+from coreto.messages import Call, EmbedCall, Item, Json, Trace, Whole
 from coreto.routing.directory import Directory
 from coreto.server.keys import KeyRing
 from coreto.server.limits import Gate
@@ -22,6 +22,10 @@ class GatewayPort(Protocol):
 
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
         """The items of an answer, its trace last. Raises :class:`~coreto.errors.CoretoError`."""
+        ...
+
+    async def whole(self, call: Call) -> tuple[Whole, Trace]:
+        """A non-stream call's answer and its trace. Raises as :meth:`open`."""
         ...
 
     async def embed(self, call: EmbedCall) -> tuple[Json, Trace]:

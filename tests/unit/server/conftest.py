@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from coreto.labels import Label
+from coreto.errors import CallError
 from coreto.messages import Attempt, Call, Chunk, EmbedCall, Item, Json, Trace, Whole
 from coreto.routing.directory import Directory
 from coreto.server.asgi import Edge
@@ -49,6 +50,13 @@ class ScriptedGateway:
             else:
                 yield item
         yield trace_of(call)
+
+    async def whole(self, call: Call) -> tuple[Whole, Trace]:
+        async with self.open(call) as items:
+            async for item in items:
+                if isinstance(item, Whole):
+                    return item, trace_of(call)
+        raise CallError("the gateway ended without an answer")
 
     async def embed(self, call: EmbedCall) -> tuple[Json, Trace]:
         self.calls.append(call)
