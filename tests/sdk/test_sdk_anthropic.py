@@ -103,6 +103,16 @@ def test_tools_there_and_back(client, lab_of_agents, stream) -> None:
     assert [message["tool_call_id"] for message in told] == [call["id"] for call in called["tool_calls"]]
 
 
+def test_tools_of_anthropics_own(client, lab_of_agents) -> None:
+    """A tool that Anthropic's servers run is left out and named; forced, it is refused."""
+    search = {"type": "web_search_20250305", "name": "web_search", "max_uses": 3}
+    got = client.messages.create(**ASK, tools=[search, WEATHER])
+    assert got.model_extra["coreto"]["unmapped"] == ["tools.web_search_20250305"]
+    assert [tool["function"]["name"] for tool in sent(lab_of_agents)["tools"]] == ["get_weather"]
+    with pytest.raises(anthropic.BadRequestError, match="tool of Anthropic's own"):
+        client.messages.create(**ASK, tools=[search], tool_choice={"type": "tool", "name": "web_search"})
+
+
 def test_images_and_hints(client, lab_of_agents) -> None:
     """Images go on inline; what steers Anthropic's servers alone is left out and named in the trace."""
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}

@@ -98,6 +98,39 @@ def test_tools_there_and_back(client, lab_of_agents, stream) -> None:
     assert [message["tool_call_id"] for message in told] == [call["id"] for call in called["tool_calls"]]
 
 
+PATCH = {
+    "type": "custom",
+    "name": "apply_patch",
+    "description": "Edits files.",
+    "format": {"type": "grammar", "syntax": "lark", "definition": "start: /.+/"},
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_custom_tools_there_and_back(client, lab_of_agents, stream) -> None:
+    """A coding agent's tool of free text works with models that know functions only."""
+    patch = '*** Begin Patch\n+print("olá")\n*** End Patch'
+    lab_of_agents.script({"tool_calls": [{"name": "apply_patch", "arguments": {"input": patch}}]})
+    ask = {"model": "chat", "tools": [PATCH, {"type": "web_search"}]}
+    question = {"role": "user", "content": "hello there"}
+    if stream:
+        with client.responses.stream(**ask, input=[question]) as events:
+            seen = list(events)
+            got = events.get_final_response()
+        kinds = [event.type for event in seen if "custom_tool_call_input" in event.type]
+        assert kinds == ["response.custom_tool_call_input.delta", "response.custom_tool_call_input.done"]
+    else:
+        got = client.responses.create(**ask, input=[question])
+    (item,) = got.output
+    assert (item.type, item.name, item.input) == ("custom_tool_call", "apply_patch", patch)
+    assert set(got.model_extra["coreto"]["unmapped"]) == {"tools.format", "tools.web_search"}
+    output = {"type": "custom_tool_call_output", "call_id": item.call_id, "output": "done"}
+    client.responses.create(**ask, input=[question, item.model_dump(exclude_none=True), output])
+    _, called, told = sent(lab_of_agents)["messages"]
+    assert json.loads(called["tool_calls"][0]["function"]["arguments"]) == {"input": patch}
+    assert told == {"role": "tool", "tool_call_id": item.call_id, "content": "done"}
+
+
 def test_a_conversation_goes_on(client, lab_of_agents) -> None:
     """The output of one response is input of the next, as the client writes it."""
     first = client.responses.create(model="chat", input="hello there")
@@ -136,8 +169,10 @@ def test_errors(client, lab_of_agents) -> None:
             client.responses.create(model="chat", input="x", **{field: True})
         assert caught.value.param == field
     with pytest.raises(openai.BadRequestError) as caught:
-        client.responses.create(model="chat", input="x", tools=[{"type": "web_search"}])
-    assert caught.value.param == "tools[0].type"
+        client.responses.create(
+            model="chat", input="x", tools=[{"type": "web_search"}], tool_choice="required"
+        )
+    assert caught.value.param == "tool_choice"
     with pytest.raises(openai.AuthenticationError):
         client.with_options(api_key="bad").responses.create(model="chat", input="x")
     lab_of_agents.add_faults({"kind": "status", "status": 503, "model": "lost"})

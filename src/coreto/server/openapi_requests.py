@@ -131,7 +131,14 @@ _PARTS = [_TEXT_BLOCK, _kind("image", {"source": _SOURCE}, ["source"])]
 _RESULT = {"anyOf": [_maybe(_TEXT), _list({"anyOf": _PARTS})]}
 _TOOL_RESULT = _kind("tool_result", {"tool_use_id": _TEXT, "content": _RESULT}, ["tool_use_id"])
 _TOOL_USE = _kind("tool_use", {"id": _TEXT, "name": _FULL, "input": _ANY_OBJECT}, ["id", "name", "input"])
-_THINKING = an_object({"type": _one_of("thinking", "redacted_thinking")}, ["type"])
+#: What passes, and is left out: thoughts, and what came of tools that Anthropic's servers run.
+_LEFT_OUT = an_object(
+    {"type": _one_of("thinking", "redacted_thinking", "server_tool_use", "web_search_tool_result")}, ["type"]
+)
+#: A tool that servers of theirs run: it passes, and is left out unless it is forced.
+_HOSTED_TOOL = an_object(
+    {"type": {"type": "string", "minLength": 1, "not": {"enum": ["function", "custom"]}}}, ["type"]
+)
 
 
 def _says(role: str, *blocks: Json) -> Json:
@@ -145,7 +152,7 @@ _MESSAGES_FIELDS: Json = {
         {
             "anyOf": [
                 _says("user", *_PARTS, _TOOL_RESULT),
-                _says("assistant", _TEXT_BLOCK, _TOOL_USE, _THINKING),
+                _says("assistant", _TEXT_BLOCK, _TOOL_USE, _LEFT_OUT),
                 _says("system", _TEXT_BLOCK),
             ]
         },
@@ -157,10 +164,15 @@ _MESSAGES_FIELDS: Json = {
     "stop_sequences": _maybe(_list(_TEXT)),
     "tools": _maybe(
         _list(
-            an_object(
-                {"type": {"enum": ["custom", None]}, "name": _FULL, "input_schema": _ANY_OBJECT},
-                ["name", "input_schema"],
-            )
+            {
+                "anyOf": [
+                    an_object(
+                        {"type": {"enum": ["custom", None]}, "name": _FULL, "input_schema": _ANY_OBJECT},
+                        ["name", "input_schema"],
+                    ),
+                    _HOSTED_TOOL,
+                ]
+            }
         )
     ),
     "tool_choice": _maybe(
@@ -180,8 +192,6 @@ _MESSAGES_FIELDS: Json = {
             {"format": _maybe({"anyOf": [_EMPTY, _kind("json_schema", {"schema": _ANY_OBJECT}, ["schema"])]})}
         )
     ),
-    "container": _NOTHING,
-    "mcp_servers": _NOTHING,
 }
 MESSAGES = an_object(_MESSAGES_FIELDS, ["messages", "max_tokens"])
 COUNT_TOKENS = an_object({**_MESSAGES_FIELDS, "max_tokens": _maybe(_COUNT)}, ["messages"])
@@ -210,9 +220,41 @@ _ITEMS = [
         {"call_id": _TEXT, "name": _FULL, "arguments": _TEXT},
         ["call_id", "name", "arguments"],
     ),
-    _kind("function_call_output", {"call_id": _TEXT, "output": _OUTPUT}, ["call_id", "output"]),
-    _kind("reasoning", {}),
+    _kind(
+        "custom_tool_call",
+        {"call_id": _TEXT, "name": _FULL, "input": _TEXT},
+        ["call_id", "name", "input"],
+    ),
+    an_object(
+        {
+            "type": _one_of("function_call_output", "custom_tool_call_output"),
+            "call_id": _TEXT,
+            "output": _OUTPUT,
+        },
+        ["type", "call_id", "output"],
+    ),
+    an_object({"type": _one_of("reasoning", "web_search_call", "file_search_call")}, ["type"]),
 ]
+_CUSTOM_TOOL = _kind(
+    "custom",
+    {
+        "name": _FULL,
+        "description": _maybe(_TEXT),
+        "format": _maybe(
+            {
+                "anyOf": [
+                    _kind("text", {}),
+                    _kind(
+                        "grammar",
+                        {"syntax": _one_of("lark", "regex"), "definition": _TEXT},
+                        ["syntax", "definition"],
+                    ),
+                ]
+            }
+        ),
+    },
+    ["name"],
+)
 
 RESPONSES = an_object(
     {
@@ -220,11 +262,18 @@ RESPONSES = an_object(
         **_COMMON,
         "instructions": _maybe(_TEXT),
         "max_output_tokens": _maybe(_COUNT),
-        "tools": _maybe(_list(_kind("function", {"name": _FULL}, ["name"]))),
+        "tools": _maybe(
+            _list({"anyOf": [_kind("function", {"name": _FULL}, ["name"]), _CUSTOM_TOOL, _HOSTED_TOOL]})
+        ),
         "tool_choice": {
             "anyOf": [
                 {"enum": ["auto", "none", "required", None]},
-                _kind("function", {"name": _FULL}, ["name"]),
+                an_object({"type": _one_of("function", "custom"), "name": _FULL}, ["type", "name"]),
+                _kind(
+                    "allowed_tools",
+                    {"mode": _one_of("auto", "required"), "tools": _maybe(_list(_ANY_OBJECT))},
+                    ["mode"],
+                ),
             ]
         },
         "parallel_tool_calls": _TRUTH,

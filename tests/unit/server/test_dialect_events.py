@@ -15,6 +15,8 @@ from coreto.server.failures import failed
 
 TRACE = Trace("c1", "lab/x", "chat", Label.INTERNAL, (Attempt("lab/x", "ok", usage=Usage(7, 3)),))
 USAGE = {"prompt_tokens": 10, "completion_tokens": 4}
+#: The second of the tools that :func:`answers` calls takes free text.
+CUSTOM = {"tools": [{"type": "custom", "name": "w1"}, {"type": "function", "name": "w2"}]}
 
 pieces = st.lists(st.text(min_size=1, max_size=5), max_size=4)
 arguments = st.dictionaries(st.text(max_size=4), st.integers(-99, 99), max_size=3)
@@ -85,7 +87,7 @@ def message_events():
 
 
 def response_events():
-    return responses_answers.ResponseEvents({}, "c1")
+    return responses_answers.ResponseEvents(CUSTOM, "c1")
 
 
 class MessageReader:
@@ -191,6 +193,11 @@ class ResponseReader:
             assert item["content"][event["content_index"]] == event["part"]
         elif kind == "response.function_call_arguments.delta":
             item["arguments"] += event["delta"]
+        elif kind == "response.custom_tool_call_input.delta":
+            assert event["delta"]
+            item["input"] += event["delta"]
+        elif kind == "response.custom_tool_call_input.done":
+            assert item["input"] == event["input"]
         else:
             assert kind == "response.function_call_arguments.done"
             assert item["arguments"] == event["arguments"]
@@ -223,7 +230,7 @@ class TestAnyAnswer:
         for body in chunks:
             told(reader, events.feed(body))
         told(reader, events.finish(TRACE))
-        wanted = responses_answers.whole(whole, {}, TRACE)
+        wanted = responses_answers.whole(whole, CUSTOM, TRACE)
         by_call = {item.get("call_id", "message"): {**item, "id": ""} for item in wanted["output"]}
         assert {
             item.get("call_id", "message"): {**item, "id": ""} for item in reader.final["output"]
@@ -350,6 +357,25 @@ class TestParts:
         told(reader, events.feed({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}))
         told(reader, events.finish(TRACE))
         assert reader.done[0]["arguments"] == "{}"
+
+    def test_a_custom_tool(self) -> None:
+        """Its input comes in one piece when it is whole, under the names that clients look for."""
+        events = response_events()
+        feed = [
+            chunk(tool_calls=[{"index": 0, "id": "c", "function": {"name": "w1", "arguments": '{"in'}}]),
+            chunk(tool_calls=[{"index": 0, "function": {"arguments": 'put": "a\\nb"}'}}]),
+            {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]},
+        ]
+        got = parsed(b"".join([*map(events.feed, feed), events.finish(TRACE)]))
+        added = got[2]["item"]
+        assert (added["type"], added["input"], added["call_id"]) == ("custom_tool_call", "", "c")
+        assert added["id"].startswith("ctc_")
+        assert [(e["type"].removeprefix("response."), e.get("delta"), e.get("input")) for e in got[3:5]] == [
+            ("custom_tool_call_input.delta", "a\nb", None),
+            ("custom_tool_call_input.done", None, "a\nb"),
+        ]
+        assert got[5]["item"] == {**added, "status": "completed", "input": "a\nb"}
+        assert got[6]["response"]["output"] == [got[5]["item"]]
 
 
 MESSAGE = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from coreto.errors import InvalidOutputError, InvalidRequestError
 from coreto.labels import Label
 from coreto.messages import Attempt, Trace, Usage, Whole
-from coreto.server.dialects import anthropic, anthropic_answers, responses, responses_answers
+from coreto.server.dialects import anthropic, anthropic_answers, freeform, responses, responses_answers
 from coreto.server.dialects.translated import estimate_prompt
 
 TRACE = Trace("c1", "lab/x", "chat", Label.INTERNAL, (Attempt("lab/x", "ok", usage=Usage(7, 3, 2)),))
@@ -18,6 +18,7 @@ FUNCTION = {
     "type": "function",
     "function": {"name": "w", "description": "d", "strict": True, "parameters": {"type": "object"}},
 }
+SEARCH = {"type": "web_search_20250305", "name": "find", "max_uses": 3}
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
 INLINE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}}
 
@@ -140,7 +141,7 @@ class TestAnthropic:
     )
     def test_tool_choice(self, choice, wanted) -> None:
         """Each way to choose a tool has its like."""
-        assert from_anthropic(tool_choice=choice)["tool_choice"] == wanted
+        assert from_anthropic(tools=[TOOL], tool_choice=choice)["tool_choice"] == wanted
 
     def test_tool_results_come_before_what_the_user_says(self) -> None:
         """Results follow their calls; images in them, which a tool cannot say, the user shows."""
@@ -218,18 +219,19 @@ class TestAnthropic:
                 "messages[0].content[0].source.type",
             ),
             (
-                {"messages": [{"role": "assistant", "content": [{"type": "server_tool_use"}]}]},
+                {"messages": [{"role": "assistant", "content": [{"type": "image"}]}]},
                 "messages[0].content[0].type",
             ),
             ({"system": [{"type": "image"}]}, "system[0].type"),
-            ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type"),
+            ({"tools": [{"type": 3, "name": "w"}]}, "tools[0].type"),
+            ({"tools": [FUNCTION]}, "tools[0].type"),
+            ({"tools": [SEARCH], "tool_choice": {"type": "any"}}, "tool_choice"),
+            ({"tools": [TOOL, SEARCH], "tool_choice": {"type": "tool", "name": "find"}}, "tool_choice.name"),
             ({"tools": [{"name": "w"}]}, "tools[0].input_schema"),
             ({"tools": [{**TOOL, "name": ""}]}, "tools[0].name"),
             ({"tool_choice": {"type": "some"}}, "tool_choice.type"),
             ({"stop_sequences": "END"}, "stop_sequences"),
             ({"stream": 1}, "stream"),
-            ({"mcp_servers": [{}]}, "mcp_servers"),
-            ({"container": "c"}, "container"),
             ({"output_config": {"format": {"type": "xml"}}}, "output_config.format.type"),
         ],
     )
@@ -238,6 +240,34 @@ class TestAnthropic:
         with pytest.raises(InvalidRequestError) as caught:
             anthropic.to_chat(ask(**more))
         assert caught.value.field == field
+
+    def test_tools_of_anthropics_own_are_left_out(self) -> None:
+        """They are named in the notes, in the history too, and the others stay to choose from."""
+        use = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "x"}}
+        found = {"type": "web_search_tool_result", "tool_use_id": "s", "content": []}
+        said = [use, found, {"type": "text", "text": "it is so"}]
+        got = anthropic.to_chat(
+            ask(
+                messages=[*HELLO, {"role": "assistant", "content": said}, *HELLO],
+                tools=[SEARCH, TOOL],
+                tool_choice={"type": "auto"},
+                mcp_servers=[{"type": "url"}],
+                container="c",
+            )
+        )
+        assert got.body["messages"][1] == {"role": "assistant", "content": "it is so"}
+        assert (got.body["tools"], got.body["tool_choice"]) == ([FUNCTION], "auto")
+        assert set(got.unmapped) == {
+            "tools.web_search_20250305",
+            "messages.server_tool_use",
+            "messages.web_search_tool_result",
+            "mcp_servers",
+            "container",
+        }
+        alone = from_anthropic(
+            tools=[SEARCH], tool_choice={"type": "auto", "disable_parallel_tool_use": True}
+        )
+        assert not {"tools", "tool_choice", "parallel_tool_calls"} & set(alone)
 
     def test_counting(self) -> None:
         """Tools, images and calls count, and ``max_tokens`` is not needed."""
@@ -380,9 +410,14 @@ class TestResponses:
             ({"prompt": {"id": "p"}}, "prompt"),
             ({"store": True}, "store"),
             ({"background": True}, "background"),
-            ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
-            ({"tools": [{"type": "computer_use_preview"}]}, "tools[0].type"),
+            ({"tools": [{"name": "w"}]}, "tools[0].type"),
+            ({"tools": [{"type": "custom"}]}, "tools[0].name"),
+            ({"tools": [{"type": "custom", "name": "w", "format": "text"}]}, "tools[0].format"),
             ({"tool_choice": {"type": "file_search"}}, "tool_choice.type"),
+            ({"tools": [{"type": "web_search"}], "tool_choice": "required"}, "tool_choice"),
+            ({"tool_choice": {"type": "allowed_tools", "mode": "some"}}, "tool_choice.mode"),
+            ({"input": [{"type": "reasoning"}]}, "input"),
+            ({"input": [{"type": "custom_tool_call", "call_id": "c", "name": "w"}]}, "input[0].input"),
             ({"tool_choice": "some"}, "tool_choice"),
             ({"max_output_tokens": 0}, "max_output_tokens"),
             ({"text": {"format": {"type": "grammar"}}}, "text.format.type"),
@@ -395,6 +430,88 @@ class TestResponses:
         with pytest.raises(InvalidRequestError) as caught:
             responses.to_chat({"input": "x", **more})
         assert caught.value.field == field
+
+    def test_custom_tools(self) -> None:
+        """A tool of free text is a function of one text, its grammar told; its calls come back as such."""
+        grammar = {"type": "grammar", "syntax": "lark", "definition": "start: LINE"}
+        items = [
+            *HELLO,
+            {"type": "custom_tool_call", "call_id": "c1", "name": "patch", "input": 'say "x"\n'},
+            {"type": "custom_tool_call_output", "call_id": "c1", "output": "done"},
+        ]
+        got = responses.to_chat(
+            {
+                "input": items,
+                "tools": [{"type": "custom", "name": "patch", "description": "Edits.", "format": grammar}],
+                "tool_choice": {"type": "custom", "name": "patch"},
+            }
+        )
+        (tool,) = got.body["tools"]
+        assert tool["function"]["name"] == "patch"
+        assert tool["function"]["description"].startswith("Edits.\n\nThe input must follow this lark grammar")
+        assert tool["function"]["description"].endswith("start: LINE")
+        assert tool["function"]["parameters"]["required"] == ["input"]
+        assert got.body["tool_choice"] == {"type": "function", "function": {"name": "patch"}}
+        call = {"name": "patch", "arguments": '{"input":"say \\"x\\"\\n"}'}
+        assert got.body["messages"][1:] == [
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "c1", "type": "function", "function": call}],
+            },
+            {"role": "tool", "tool_call_id": "c1", "content": "done"},
+        ]
+        assert got.unmapped == ("tools.format",)
+
+    @given(st.text())
+    def test_custom_tools_there_and_back(self, said) -> None:
+        """An input comes out as it went in, whatever is in it."""
+        request = {"tools": [{"type": "custom", "name": "w"}]}
+        answer = answered("", [("w", {"input": said})])
+        (item,) = responses_answers.whole(answer, request, TRACE)["output"]
+        assert (item["type"], item["input"]) == ("custom_tool_call", said)
+        history = from_responses(input=[*HELLO, item])["messages"]
+        assert orjson.loads(history[1]["tool_calls"][0]["function"]["arguments"]) == {"input": said}
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            ('{"input": "a"}', "a"),
+            ('{"input": "a", "more": 1}', "a"),
+            ('{"patch": "a"}', "a"),
+            ('"a"', "a"),
+            ("plain words", "plain words"),
+            ('{"input": "cut in the mid', "cut in the mid"),
+            ('{"input": "cut"', "cut"),
+            ('{"a": 1}', '{"a": 1}'),
+            ("{}", ""),
+            ("", ""),
+        ],
+    )
+    def test_inputs_of_models_that_do_not_know(self, arguments, said) -> None:
+        """Whatever a model writes as arguments, it is read as the text that it meant."""
+        assert freeform.input_of(arguments) == said
+
+    def test_tools_of_openais_own_are_left_out(self) -> None:
+        """They are named in the notes, in the history too, and the others stay to choose from."""
+        function = {"type": "function", "name": "w", "parameters": {}}
+        search = {"type": "web_search_call", "id": "s", "status": "completed", "action": {}}
+        tools = [{"type": "web_search"}, {"type": "file_search", "vector_store_ids": ["v"]}, function]
+        got = responses.to_chat({"input": [*HELLO, search], "tools": tools, "tool_choice": "required"})
+        assert [tool["function"]["name"] for tool in got.body["tools"]] == ["w"]
+        assert got.body["tool_choice"] == "required"
+        assert got.unmapped == ("input.web_search_call", "tools.web_search", "tools.file_search")
+        alone = from_responses(tools=tools[:2], tool_choice="auto", parallel_tool_calls=False)
+        assert not {"tools", "tool_choice", "parallel_tool_calls"} & set(alone)
+
+    def test_allowed_tools(self) -> None:
+        """A choice among some of the tools leaves those alone, with its mode."""
+        tools = [{"type": "function", "name": name} for name in ("a", "b", "c")]
+        chosen = [{"type": "function", "name": "b"}, {"type": "web_search"}]
+        choice = {"type": "allowed_tools", "mode": "required", "tools": chosen}
+        body = from_responses(tools=tools, tool_choice=choice)
+        assert [tool["function"]["name"] for tool in body["tools"]] == ["b"]
+        assert body["tool_choice"] == "required"
 
 
 class TestAnswers:

@@ -1,7 +1,8 @@
 """Anthropic's Messages requests as chat requests. Pure.
 
-What only steers Anthropic's own servers (caching, thinking budgets, service tiers) is left out and noted;
-what the answer would depend on and chat completions do not have is refused.
+What only steers Anthropic's own servers (caching, thinking budgets, service tiers) is left out and noted, and so
+are the tools that they run, and what came of these: a client that offers them can do without, unless it forces
+one. What the answer would depend on and chat completions do not have is refused.
 """
 
 import orjson
@@ -40,10 +41,20 @@ _READ = frozenset(
         "output_config",
     }
 )
-_IMPOSSIBLE = {
-    "container": "runs code on Anthropic's servers",
-    "mcp_servers": "are connected to by Anthropic's servers",
-}
+#: What tools of Anthropic's servers were asked and told: the model's own words say what came of it.
+_HOSTED = frozenset(
+    {
+        "server_tool_use",
+        "mcp_tool_use",
+        "mcp_tool_result",
+        "web_search_tool_result",
+        "web_fetch_tool_result",
+        "code_execution_tool_result",
+        "bash_code_execution_tool_result",
+        "text_editor_code_execution_tool_result",
+        "tool_search_tool_result",
+    }
+)
 
 
 def to_chat(request: Json) -> Translated:
@@ -56,9 +67,6 @@ def to_chat(request: Json) -> Translated:
 def prompt_to_chat(request: Json) -> Translated:
     """The same for a request that only counts its tokens, and needs no ``max_tokens``."""
     notes = Notes()
-    for name, why in _IMPOSSIBLE.items():
-        if request.get(name):
-            raise wrong(name, f"{why}: Coreto cannot")
     notes.rest(request, _READ)
     truth(request, "stream")
     body: Json = {
@@ -69,9 +77,7 @@ def prompt_to_chat(request: Json) -> Translated:
         body["max_tokens"] = most
     if stop := texts(request, "stop_sequences"):
         body["stop"] = stop
-    if tools := [_tool(tool, at, notes) for at, tool in objects(request.get("tools"), "tools")]:
-        body["tools"] = tools
-    body |= _tool_choice(optional_object(request, "tool_choice"))
+    body |= _tools(request, notes)
     body |= _output(optional_object(request, "output_config"), notes)
     body |= _user(optional_object(request, "metadata"), notes)
     if body.get("stream"):
@@ -195,6 +201,8 @@ def _from_assistant(said: object, at: str, notes: Notes) -> Json:
                 calls.append(_tool_use(block, where))
             case "thinking" | "redacted_thinking":
                 notes.add("messages.thinking")
+            case str(kind) if kind in _HOSTED:
+                notes.add(f"messages.{kind}")
             case kind:
                 raise wrong(
                     f"{where}.type", f"is {kind!r}, which Coreto cannot pass on; text and tool_use it can"
@@ -211,10 +219,37 @@ def _tool_use(block: Json, at: str) -> Json:
     return {"id": text(block, "id", at), "type": "function", "function": function}
 
 
-def _tool(tool: Json, at: str, notes: Notes) -> Json:
+def _tools(request: Json, notes: Notes) -> Json:
+    """The fields of the chat request about tools; none where no tool is left, as OpenAI refuses a
+    ``tool_choice`` without tools."""
+    given = objects(request.get("tools"), "tools")
+    tools = [function for at, tool in given if (function := _tool(tool, at, notes)) is not None]
+    choice = optional_object(request, "tool_choice")
+    out = _tool_choice(choice)
+    names = {function["function"]["name"] for function in tools}
+    gone = {str(tool.get("name")) for _, tool in given} - names
+    if choice.get("type") == "tool" and choice["name"] in gone:
+        raise wrong(
+            "tool_choice.name",
+            f"forces {choice['name']!r}, a tool of Anthropic's own, which Coreto does not have",
+        )
+    if tools:
+        return {"tools": tools, **out}
+    if given and choice.get("type") == "any":
+        raise wrong(
+            "tool_choice", "forces a tool, but those given are Anthropic's own, which Coreto does not have"
+        )
+    return {} if out.get("tool_choice", "auto") in ("auto", "none") else out
+
+
+def _tool(tool: Json, at: str, notes: Notes) -> Json | None:
+    """The chat tool; ``None`` for what is left out."""
     kind = tool.get("type")
     if kind not in (None, "custom"):
-        raise wrong(f"{at}.type", f"is {kind!r}: a tool of Anthropic's own, which Coreto does not have")
+        if not isinstance(kind, str) or kind in ("", "function"):
+            raise wrong(f"{at}.type", f'is {kind!r}; tools of the client\'s have none, or "custom"')
+        notes.add(f"tools.{kind}")
+        return None
     notes.rest(tool, ("type", "name", "description", "input_schema", "strict"), "tools")
     schema = an_object(tool.get("input_schema"), f"{at}.input_schema")
     function: Json = {

@@ -1,10 +1,11 @@
 """OpenAI's Responses requests as chat requests. Pure.
 
-What is kept on OpenAI's servers (earlier responses, conversations, files, their own tools) is refused by
-name; what only steers them is left out and noted.
+What is kept on OpenAI's servers (earlier responses, conversations, files) is refused by name; what only steers
+them, and what they have done with tools of their own, is left out and noted.
 """
 
 from coreto.messages import Json
+from coreto.server.dialects.freeform import arguments_for
 from coreto.server.dialects.reading import (
     Notes,
     an_object,
@@ -19,9 +20,10 @@ from coreto.server.dialects.reading import (
     truth,
     wrong,
 )
+from coreto.server.dialects.responses_tools import chat_tools
 from coreto.server.dialects.translated import Translated
 
-_SAME = ("model", "temperature", "top_p", "parallel_tool_calls", "user", "stream", "private")
+_SAME = ("model", "temperature", "top_p", "user", "stream", "private")
 #: ``metadata`` is the client's own and comes back to it; the rest says what is so anyway.
 _READ = frozenset(
     {
@@ -31,12 +33,31 @@ _READ = frozenset(
         "max_output_tokens",
         "tools",
         "tool_choice",
+        "parallel_tool_calls",
         "text",
         "reasoning",
         "metadata",
     }
     | {"store", "background", "truncation", "stream_options"}
 )
+#: What tools of OpenAI's servers were asked and told: the model's own words say what came of it.
+_HOSTED = frozenset(
+    {
+        "web_search_call",
+        "file_search_call",
+        "code_interpreter_call",
+        "image_generation_call",
+        "computer_call",
+        "computer_call_output",
+        "tool_search_call",
+        "tool_search_output",
+        "mcp_list_tools",
+        "mcp_call",
+        "mcp_approval_request",
+        "mcp_approval_response",
+    }
+)
+_OUTPUTS = ("function_call_output", "custom_tool_call_output")
 _IMPOSSIBLE = {
     "previous_response_id": "needs kept responses: send the whole conversation as `input`",
     "conversation": "needs kept conversations: send the whole conversation as `input`",
@@ -59,9 +80,8 @@ def to_chat(request: Json) -> Translated:
     body: Json = {**copied(request, _SAME), "messages": _messages(request, notes)}
     if (most := count(request, "max_output_tokens")) is not None:
         body["max_tokens"] = most
-    if tools := [_tool(tool, at, notes) for at, tool in objects(request.get("tools"), "tools")]:
-        body["tools"] = tools
-    body |= _tool_choice(request.get("tool_choice"))
+    truth(request, "parallel_tool_calls")
+    body |= chat_tools(request, notes)
     body |= _reasoning(optional_object(request, "reasoning"), notes)
     body |= _format(optional_object(request, "text"), notes)
     if body.get("stream"):
@@ -80,12 +100,15 @@ def _messages(request: Json, notes: Notes) -> list[Json]:
         raise wrong("input", "must be a text or a list of at least one item")
     shown: list[Json] = []  # images of tools' results, which wait until all results are told
     for at, item in objects(said, "input"):
-        if item.get("type") == "function_call_output":
+        if item.get("type") in _OUTPUTS:
             out.append(_function_output(item, at, notes, shown))
             continue
         out += _pictures(shown)
         _add(item, at, out, notes)
-    return out + _pictures(shown)
+    out += _pictures(shown)
+    if not out:
+        raise wrong("input", "says nothing that can be passed on: a message is needed")
+    return out
 
 
 def _pictures(shown: list[Json]) -> list[Json]:
@@ -102,7 +125,7 @@ def _add(item: Json, at: str, out: list[Json], notes: Notes) -> None:
     match item.get("type", "message"):
         case "message":
             _add_message(item, at, out, notes)
-        case "function_call":
+        case "function_call" | "custom_tool_call":
             call = _function_call(item, at)
             if out and out[-1]["role"] == "assistant":
                 out[-1]["tool_calls"] = [*out[-1].get("tool_calls", ()), call]
@@ -110,6 +133,8 @@ def _add(item: Json, at: str, out: list[Json], notes: Notes) -> None:
                 out.append({"role": "assistant", "content": None, "tool_calls": [call]})
         case "reasoning":
             notes.add("input.reasoning")
+        case str(kind) if kind in _HOSTED:
+            notes.add(f"input.{kind}")
         case kind:
             raise wrong(
                 f"{at}.type", f"is {kind!r}, which Coreto cannot pass on; messages and function calls it can"
@@ -168,7 +193,9 @@ def _text_only(parts: list[Json], at: str) -> str:
 
 
 def _function_call(item: Json, at: str) -> Json:
-    function = {"name": name_of(item, at), "arguments": text(item, "arguments", at)}
+    custom = item.get("type") == "custom_tool_call"
+    arguments = arguments_for(text(item, "input", at)) if custom else text(item, "arguments", at)
+    function = {"name": name_of(item, at), "arguments": arguments}
     return {"id": text(item, "call_id", at), "type": "function", "function": function}
 
 
@@ -181,30 +208,6 @@ def _function_output(item: Json, at: str, notes: Notes, shown: list[Json]) -> Js
         shown += [{"type": "text", "text": f"Images of the tool result {identifier}:"}, *images]
     told = joined([part["text"] for part in parts if part["type"] == "text"])
     return {"role": "tool", "tool_call_id": identifier, "content": told}
-
-
-def _tool(tool: Json, at: str, notes: Notes) -> Json:
-    kind = tool.get("type")
-    if kind != "function":
-        raise wrong(
-            f"{at}.type", f"is {kind!r}; Coreto has no tools of its own: only function tools are possible"
-        )
-    notes.rest(tool, ("type", "name", "description", "parameters", "strict"), "tools")
-    function: Json = {"name": name_of(tool, at), **copied(tool, ("description", "parameters", "strict"))}
-    return {"type": "function", "function": function}
-
-
-def _tool_choice(choice: object) -> Json:
-    if choice is None:
-        return {}
-    if isinstance(choice, str):
-        if choice not in ("auto", "none", "required"):
-            raise wrong("tool_choice", f'must be "auto", "none", "required" or a function; got {choice!r}')
-        return {"tool_choice": choice}
-    named = an_object(choice, "tool_choice")
-    if named.get("type") != "function":
-        raise wrong("tool_choice.type", f"is {named.get('type')!r}; only function tools are possible")
-    return {"tool_choice": {"type": "function", "function": {"name": name_of(named, "tool_choice")}}}
 
 
 def _reasoning(wanted: Json, notes: Notes) -> Json:

@@ -1,7 +1,8 @@
 """Chat answers as OpenAI's responses, whole and as events. Pure."""
 
+from collections.abc import Container
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -19,6 +20,7 @@ from coreto.messages import (
     text_of,
     usage_of,
 )
+from coreto.server.dialects.freeform import input_of, names_of
 from coreto.server.dialects.reading import copied
 from coreto.server.dialects.translated import arguments_of, call_id_of, sent_event, used
 from coreto.server.exchange import Reply
@@ -49,27 +51,33 @@ _CODES = {
 }
 
 
+_Kind = Literal["message", "function_call", "custom_tool_call"]
+
+
 @dataclass(slots=True)
 class _Item:
-    """An item of the output as it grows. ``parts``: a message's texts by kind; ``arguments``: a call's."""
+    """An item of the output as it grows. ``parts``: a message's texts by kind; ``arguments``: a call's;
+    ``free``: the input of a custom tool's, which can be read when its arguments are whole."""
 
     identifier: str
+    kind: _Kind = "message"
     parts: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    is_call: bool = False
     call_id: str = ""
     name: str = ""
     arguments: list[str] = field(default_factory=list[str])
+    free: str = ""
     announced: bool = False
 
     def as_json(self, status: str) -> Json:
-        if self.is_call:
+        if self.kind != "message":
+            custom = self.kind == "custom_tool_call"
             return {
                 "id": self.identifier,
-                "type": "function_call",
+                "type": self.kind,
                 "status": status,
                 "call_id": self.call_id,
                 "name": self.name,
-                "arguments": "".join(self.arguments),
+                **({"input": self.free} if custom else {"arguments": "".join(self.arguments)}),
             }
         parts = [_part(kind, "".join(said)) for kind, said in self.parts.items()]
         return {
@@ -95,16 +103,26 @@ def whole(answer: Whole, request: Json, trace: Trace) -> Json:
     parts = {"output_text": text_of(body), "refusal": said.get("refusal")}
     if any(parts.values()):
         spoken = {kind: [words] for kind, words in parts.items() if isinstance(words, str) and words}
-        items.append(_Item(f"msg_{trace.call_id}", spoken))
+        items.append(_Item(f"msg_{trace.call_id}", parts=spoken))
+    customs = names_of(request)
     for place, call in enumerate(as_objects(said.get("tool_calls"))):
         function = as_object(call.get("function"))
-        item = _Item(f"fc_{trace.call_id}_{place}", is_call=True, call_id=call_id_of(call))
+        item = _Item(f"{trace.call_id}_{place}", call_id=call_id_of(call))
         item.name = str(function.get("name") or "")
+        _settle(item, customs)
         item.arguments.append(arguments_of(function) or "{}")
+        item.free = input_of(item.arguments[0])
         items.append(item)
     base = _base(request, trace.call_id, body.get("model") or trace.deployment, body.get("created"))
     usage = _usage(used(body, trace), body)
     return _ended(base, items, finish_of(body), usage, trace)
+
+
+def _settle(item: _Item, customs: Container[str]) -> None:
+    """Make ``item``, whose name is known now, a call of one of the custom tools or of a function."""
+    custom = item.name in customs
+    item.kind = "custom_tool_call" if custom else "function_call"
+    item.identifier = f"{'ctc' if custom else 'fc'}_{item.identifier}"
 
 
 def _base(request: Json, call_id: str, model: object, created: object) -> Json:
@@ -156,6 +174,7 @@ class ResponseEvents:
 
     def __init__(self, request: Json, call_id: str) -> None:
         self._request = request
+        self._customs = names_of(request)
         self._call_id = call_id
         self._base: Json | None = None
         self._number = 0
@@ -254,7 +273,7 @@ class ResponseEvents:
     def _call(self, index: int, call: Json) -> list[bytes]:
         item = self._calls.get(index)
         if item is None:
-            item = self._calls[index] = _Item(f"fc_{self._call_id}_{len(self._calls)}", is_call=True)
+            item = self._calls[index] = _Item(f"{self._call_id}_{len(self._calls)}")
         function = as_object(call.get("function"))
         item.name = item.name or str(function.get("name") or "")
         item.call_id = item.call_id or str(call.get("id") or "")
@@ -267,9 +286,11 @@ class ResponseEvents:
             said = "".join([*item.arguments, said])
             item.arguments.clear()
             item.call_id = call_id_of({"id": item.call_id})
+            _settle(item, self._customs)
             out += self._announce(item)
         if said:
             item.arguments.append(said)
+        if said and item.kind == "function_call":
             out.append(self._event("response.function_call_arguments.delta", **self._place(item), delta=said))
         return out
 
@@ -283,15 +304,7 @@ class ResponseEvents:
 
     def _done(self, item: _Item, status: str) -> list[bytes]:
         place = self._place(item)
-        out: list[bytes] = []
-        if item.is_call:
-            if not item.arguments:
-                item.arguments.append("{}")
-                out.append(self._event("response.function_call_arguments.delta", **place, delta="{}"))
-            said = "".join(item.arguments)
-            out.append(
-                self._event("response.function_call_arguments.done", **place, name=item.name, arguments=said)
-            )
+        out = self._arguments_done(item, place) if item.kind != "message" else []
         for index, (kind, pieces) in enumerate(item.parts.items()):
             part = _part(kind, "".join(pieces))
             told: Json = dict(part)
@@ -302,6 +315,19 @@ class ResponseEvents:
         index = place["output_index"]
         out.append(self._event("response.output_item.done", output_index=index, item=item.as_json(status)))
         return out
+
+    def _arguments_done(self, item: _Item, place: Json) -> list[bytes]:
+        """The end of a call's arguments; a custom tool's input is in them and comes only now, in one piece."""
+        said = "".join(item.arguments)
+        if item.kind == "custom_tool_call":
+            delta = item.free = input_of(said)
+            event, whole = "response.custom_tool_call_input", {"input": item.free}
+        else:
+            event, whole = "response.function_call_arguments", {"name": item.name, "arguments": said or "{}"}
+            delta = "" if said else "{}"
+        item.arguments = [said or "{}"]
+        out = [self._event(f"{event}.delta", **place, delta=delta)] if delta else []
+        return [*out, self._event(f"{event}.done", **place, **whole)]
 
     def _place(self, item: _Item) -> Json:
         index = next(i for i, one in enumerate(self._items) if one is item)
