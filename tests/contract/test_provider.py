@@ -594,7 +594,7 @@ def test_provider_embedded(weights):
                 await anext(items)
             assert_whole(await items_of(subject, call(subject, max_tokens=4, label=Label.PRIVATE)))
             with pytest.raises(CoretoError):
-                await items_of(subject, replace(call(subject), model="nobody"))
+                await items_of(subject, call(subject)._replace(model="nobody"))
         finally:
             await engine.close()
             await engine.close()

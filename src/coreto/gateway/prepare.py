@@ -29,8 +29,7 @@ def prepared(call: Call, plan: Plan, deadline: float) -> Call:
         extra["max_tokens"] = plan.max_tokens
     if plan.expected.json and "response_format" not in body:
         extra["response_format"] = _response_format(plan)
-    return replace(
-        call,
+    return call._replace(
         body={**body, **extra} if extra else body,
         role=plan.role,
         deadline=min(call.deadline, deadline),

@@ -33,7 +33,7 @@ class RemoteGateway:
 
     async def _answer(self, call: Call) -> Items:
         trace: Trace | None = None
-        async with self._wire.open(replace(call, body=_labelled(call.body, call.label))) as items:
+        async with self._wire.open(call._replace(body=_labelled(call.body, call.label))) as items:
             async for item in items:
                 assert isinstance(item, Whole | Chunk), "a wire knows neither traces nor restarts"
                 shown = as_object(item.body.get("coreto"))

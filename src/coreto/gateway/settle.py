@@ -5,7 +5,7 @@ from dataclasses import replace
 from coreto.clock import Clock
 from coreto.events import CallFinished, EventBus
 from coreto.ledger.prices import PriceBook
-from coreto.messages import Attempt, Call, EmbedCall, Trace
+from coreto.messages import Attempt, Call, EmbedCall, Trace, Usage
 from coreto.resilience.plan import Journal, Plan
 
 
@@ -34,7 +34,7 @@ class Settlement:
     def _priced(self, attempt: Attempt) -> Attempt:
         if attempt.local:
             return attempt  # costs nothing
-        return replace(attempt, cost_nusd=self._prices.charge(attempt.deployment, attempt.usage))
+        return attempt._replace(cost_nusd=self._prices.charge(attempt.deployment, attempt.usage))
 
     def settle(self, call: Call | EmbedCall, plan: Plan, trace: Trace, outcome: str, started: float) -> None:
         """Tell the bus that ``call``, started at monotonic second ``started``, ended with ``outcome``."""
@@ -43,7 +43,7 @@ class Settlement:
         nusd: int | None = None
         if baseline is not None and usage is not None:
             # the baseline's price for the same tokens, not what another provider happened to report
-            nusd = self._prices.charge(baseline, replace(usage, cost_nusd=None))
+            nusd = self._prices.charge(baseline, usage if usage.cost_nusd is None else _unpriced(usage))
         self._bus.emit(
             CallFinished(
                 call_id=call.id,
@@ -58,3 +58,7 @@ class Settlement:
                 baseline_nusd=nusd,
             )
         )
+
+
+def _unpriced(usage: Usage) -> Usage:
+    return replace(usage, cost_nusd=None)

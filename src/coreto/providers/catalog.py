@@ -1,6 +1,6 @@
 """Deployments: a model at a provider, and what is known of it without asking anyone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 RETIRED: dict[tuple[str, str], str] = {
     # Ollama Cloud retired these on 2026-07-15 and named the successors.
@@ -28,6 +28,15 @@ class Deployment:
     context: int | None = None
     memory: int | None = None
     successor: str | None = None
+    #: names in the health book: of itself, its server, its account (made once, for every call asks for them)
+    own_key: str = field(init=False, compare=False, repr=False)
+    endpoint_key: str = field(init=False, compare=False, repr=False)
+    account_key: str = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "own_key", f"model:{self.id}")
+        object.__setattr__(self, "endpoint_key", f"endpoint:{self.endpoint}")
+        object.__setattr__(self, "account_key", f"account:{self.account}")
 
 
 def split_id(deployment: str) -> tuple[str, str]:

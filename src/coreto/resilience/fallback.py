@@ -4,7 +4,7 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 
 from coreto.clock import Clock
@@ -174,17 +174,16 @@ class Fallback:
 
     def asked(self, candidate: Candidate, call: Call) -> Call:
         """``call`` as ``candidate`` shall get it."""
-        asked = replace(
-            call, model=candidate.deployment.model, limits=candidate.limits, context=candidate.window
+        asked = call._replace(
+            model=candidate.deployment.model, limits=candidate.limits, context=candidate.window
         )
         if self._causes:
             asked = portable(asked)
         labels = self.plan.expected.labels
         if labels and candidate.constrains and "response_format" not in call.body:
             form = {"name": "label", "schema": {"type": "string", "enum": list(labels)}}
-            asked = replace(
-                asked, body={**asked.body, "response_format": {"type": "json_schema", "json_schema": form}}
-            )
+            constraint = {"type": "json_schema", "json_schema": form}
+            asked = asked._replace(body={**asked.body, "response_format": constraint})
         if self._policy == "continue" and self.journal.given.parts:
             asked = continued(asked, self.journal.given.text, prefill=candidate.prefill)
         return asked

@@ -96,11 +96,11 @@ def scope_key(deployment: Deployment, scope: Scope) -> str | None:
     """What a failure of ``scope`` at ``deployment`` takes out of service; ``None``: nothing."""
     match scope:
         case Scope.ACCOUNT:
-            return f"account:{deployment.account}"
+            return deployment.account_key
         case Scope.MODEL:
-            return f"model:{deployment.id}"
+            return deployment.own_key
         case Scope.ENDPOINT:
-            return f"endpoint:{deployment.endpoint}"
+            return deployment.endpoint_key
         case Scope.REQUEST | Scope.ROLE:
             return None
 
@@ -138,6 +138,8 @@ class HealthBook:
 
     def starting(self, deployment: Deployment) -> None:
         """A call is about to be made; it is the probe of every breaker that is due for one."""
+        if not self._breakers:
+            return
         for key in _breaker_keys(deployment):
             breaker = self._breakers.get(key)
             if breaker is not None and breaker.opened_for:
@@ -160,6 +162,8 @@ class HealthBook:
         record.recent_ms.append(ms)
         if len(record.recent_ms) > 200:
             del record.recent_ms[:100]
+        if not self._breakers:
+            return
         for key in _breaker_keys(deployment):
             breaker = self._breakers.pop(key, None)
             if breaker is not None and breaker.opened_for:
@@ -227,4 +231,4 @@ class HealthBook:
 
 
 def _breaker_keys(deployment: Deployment) -> tuple[str, str]:
-    return f"endpoint:{deployment.endpoint}", f"model:{deployment.id}"
+    return deployment.endpoint_key, deployment.own_key

@@ -1,7 +1,6 @@
 """Conversations that another provider can read: what one model left in them may be refused by the next."""
 
 import hashlib
-from dataclasses import replace
 
 from coreto.messages import Call, Json, as_object, as_objects
 
@@ -17,7 +16,7 @@ def portable(call: Call) -> Call:
     changed = [_portable(message) for message in messages]
     if all(new is old for new, old in zip(changed, messages, strict=True)):
         return call
-    return replace(call, body={**call.body, "messages": changed})
+    return call._replace(body={**call.body, "messages": changed})
 
 
 def _portable(message: Json) -> Json:
@@ -47,7 +46,7 @@ def turn(role: str, content: str) -> Json:
 
 def with_turns(call: Call, *turns: Json) -> Call:
     """``call`` with ``turns`` after its messages."""
-    return replace(call, body={**call.body, "messages": [*as_objects(call.body.get("messages")), *turns]})
+    return call._replace(body={**call.body, "messages": [*as_objects(call.body.get("messages")), *turns]})
 
 
 def delta_of(chunk: Json) -> Json:

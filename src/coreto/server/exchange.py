@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from coreto.errors import CoretoError
 from coreto.messages import Trace
+from coreto.resilience.timeouts import Watchdog
 from coreto.server.keys import ANYBODY, Caller
 
 Message = MutableMapping[str, Any]
@@ -127,11 +128,16 @@ class Exchange:
         declared = self.headers.get(b"content-length", b"0")
         if not declared.isdigit() or int(declared[:18]) > limit:
             return None
+        watchdog = Watchdog()
+        watchdog.arm(BODY_WITHIN)
         try:
-            async with asyncio.timeout(BODY_WITHIN):
-                return await self._read(limit)
-        except TimeoutError:
-            raise SlowBodyError from None
+            return await self._read(limit)
+        except asyncio.CancelledError:
+            if watchdog.expired and watchdog.take_back():
+                raise SlowBodyError from None
+            raise
+        finally:
+            watchdog.close()
 
     async def _read(self, limit: int) -> bytes | None:
         message = await self._receive()

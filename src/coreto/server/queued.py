@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from types import TracebackType
 
 from coreto.messages import Call, EmbedCall, Item, Json, Trace, Whole
@@ -32,7 +31,7 @@ class Queued:
         clock = self._gate.clock
         arrived = started = clock.monotonic()
         if await self._gate.enter(self._request_timeout):
-            call = replace(call, deadline=min(call.deadline, arrived + self._request_timeout))
+            call = call._replace(deadline=min(call.deadline, arrived + self._request_timeout))
             started = clock.monotonic()
         try:
             return await self._gateway.whole(call)
@@ -65,7 +64,7 @@ class _Placed(AbstractAsyncContextManager[AsyncIterator[Item]]):
         arrived = clock.monotonic()
         self._started = arrived
         if await self._gate.enter(self._within):
-            call = replace(call, deadline=min(call.deadline, arrived + self._within))
+            call = call._replace(deadline=min(call.deadline, arrived + self._within))
             self._started = clock.monotonic()
         try:
             self._opened = self._gateway.open(call)

@@ -14,6 +14,8 @@ from coreto.telemetry.exposition import OTHER, Counter, CounterOf, Gauge, Histog
 # seconds; a cached answer takes one millisecond, a model on a CPU five minutes
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+#: Events that wait to be counted.
+_AT_ONCE = 256
 BREAKER_STATES = ("closed", "half-open", "open")
 
 
@@ -38,6 +40,7 @@ class Metrics:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
+        self._waiting: list[CallFinished | RequestServed] = []
         self._requests = Counter(
             "coreto_http_requests_total", "HTTP requests dealt with.", ("method", "route", "status")
         )
@@ -72,12 +75,27 @@ class Metrics:
 
     def attach(self, bus: EventBus) -> None:
         """Count the events of ``bus``."""
-        bus.subscribe(CallFinished, self._call)
+        bus.subscribe(CallFinished, self._take)
         bus.subscribe(HealthChanged, self._changed)
-        bus.subscribe(RequestServed, self._served)
+        bus.subscribe(RequestServed, self._take)
+
+    def _take(self, event: CallFinished | RequestServed) -> None:
+        """Every request passes here: what can wait is counted later, many at once (a third of the CPU)."""
+        self._waiting.append(event)
+        if len(self._waiting) >= _AT_ONCE:
+            self._count()
+
+    def _count(self) -> None:
+        events, self._waiting = self._waiting, []
+        for event in events:
+            if isinstance(event, CallFinished):
+                self._call(event)
+            else:
+                self._served(event)
 
     def text(self) -> str:
         """Everything, in Prometheus' format."""
+        self._count()
         return exposition((*self._counted(), *self._asked(), *self._sources.extra))
 
     def _counted(self) -> tuple[Metric, ...]:

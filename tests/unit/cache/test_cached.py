@@ -23,7 +23,7 @@ from coreto.testing.provider import FakeProvider, Say
 
 BODY = {"model": "brain", "messages": [{"role": "user", "content": "hi"}]}
 CALL = Call("c1", BODY, "brain", user="ana")
-STREAM = replace(CALL, stream=True)
+STREAM = CALL._replace(stream=True)
 TERMS = Terms(ttl=100.0, tags=("prompt:greeting",))
 OK = Attempt("ollama/a", "ok", cost_nusd=500)
 
@@ -109,7 +109,7 @@ def test_the_second_call_is_a_hit():
     async def check(bench):
         first = await bench.ask()
         bench.clock.move(99.0)
-        second = await bench.ask(replace(CALL, id="c2"))
+        second = await bench.ask(CALL._replace(id="c2"))
         assert bench.asked == 1
         assert second[0].body == first[0].body
         assert first[1].attempts == (OK,)
@@ -152,7 +152,7 @@ def test_what_is_not_json_is_passed_by():
     """A body without a key is asked as if there were no cache."""
 
     async def check(bench):
-        odd = replace(CALL, body={**BODY, "x": object()})
+        odd = CALL._replace(body={**BODY, "x": object()})
         await bench.ask(odd)
         await bench.ask(odd)
         assert bench.asked == 2
@@ -175,7 +175,7 @@ def test_streams_and_wholes_share_an_answer():
     """A stored answer is replayed to both: same text, finish and, where asked for, usage."""
 
     async def check(bench):
-        usage = replace(STREAM, body={**BODY, "stream_options": {"include_usage": True}})
+        usage = STREAM._replace(body={**BODY, "stream_options": {"include_usage": True}})
         text, _ = await bench.text()
         plain, with_usage = await bench.ask(STREAM), await bench.ask(usage)
         assert text_of_items(plain[:-1]) == text_of_items(with_usage[:-1]) == text
@@ -290,7 +290,7 @@ def test_private_answers_are_each_users_own():
     """Two users with the same private question both ask; each has a hit of their own."""
 
     async def check(bench):
-        ana, bob = (replace(CALL, user=user, label=Label.PRIVATE) for user in ("ana", "bob"))
+        ana, bob = (CALL._replace(user=user, label=Label.PRIVATE) for user in ("ana", "bob"))
         assert (await bench.text(ana))[0] == "for ana"
         assert (await bench.text(bob))[0] == "for bob"
         assert (await bench.text(ana))[0] == "for ana"
@@ -304,7 +304,7 @@ def test_a_hundred_identical_calls_are_one_upstream_call():
     """A hundred at once, streams and wholes mixed, ask once; one trace has the cost, 99 are cached."""
 
     async def check(bench):
-        calls = [replace(CALL if i % 2 else STREAM, id=f"c{i}") for i in range(100)]
+        calls = [(CALL if i % 2 else STREAM)._replace(id=f"c{i}") for i in range(100)]
         asking = [asyncio.create_task(bench.text(call)) for call in calls]
         await turns()
         await bench.clock.advance(10.0)
@@ -329,7 +329,7 @@ def test_a_look_into_a_slow_store_is_shared_too(tmp_path):
         await bench.ask()
 
     async def check(bench):
-        answers = await asyncio.gather(*(bench.text(replace(CALL, id=f"c{i}")) for i in range(100)))
+        answers = await asyncio.gather(*(bench.text(CALL._replace(id=f"c{i}")) for i in range(100)))
         assert bench.asked == 0
         assert {text for text, _ in answers} == {"kept"}
         assert all(trace.cached for _, trace in answers)
@@ -372,7 +372,7 @@ def test_a_canceled_leader_leaves_the_answer_to_the_others():
     async def check(bench):
         leader = asyncio.create_task(bench.ask())
         await turns()
-        follower = asyncio.create_task(bench.text(replace(CALL, id="c2")))
+        follower = asyncio.create_task(bench.text(CALL._replace(id="c2")))
         await turns()
         leader.cancel()
         await asyncio.wait([leader])
@@ -391,7 +391,7 @@ def test_when_all_are_gone_the_upstream_call_is_ended():
     """The last cancellation closes the upstream call before it is through; followers are told of."""
 
     async def check(bench):
-        asking = [asyncio.create_task(bench.ask(replace(CALL, id=f"c{i}"))) for i in range(3)]
+        asking = [asyncio.create_task(bench.ask(CALL._replace(id=f"c{i}"))) for i in range(3)]
         await turns()
         for task in asking:
             task.cancel()
@@ -426,7 +426,7 @@ def test_a_follower_keeps_its_own_deadline():
     async def check(bench):
         leader = asyncio.create_task(bench.text())
         await turns()
-        late = replace(CALL, id="c2", deadline=bench.clock.monotonic() - 1.0)
+        late = CALL._replace(id="c2", deadline=bench.clock.monotonic() - 1.0)
         with pytest.raises(TimedOutError):
             await bench.ask(late)
         await bench.clock.advance(5.0)
@@ -600,8 +600,8 @@ def test_a_restart_within_a_stream_is_passed_on_and_not_glued():
 
     async def check():
         bench = Restarting(Say("good", delay=1.0))
-        restartable = replace(STREAM, restartable=True)
-        calls = (restartable, replace(restartable, stream=False), STREAM)
+        restartable = STREAM._replace(restartable=True)
+        calls = (restartable, restartable._replace(stream=False), STREAM)
         asking = [asyncio.create_task(bench.ask(call)) for call in calls]
         await turns()
         await bench.clock.advance(5.0)
@@ -639,7 +639,7 @@ def test_a_hit_in_memory_is_cheap():
 
     async def check(bench):
         body = {**BODY, "messages": [{"role": "user", "content": "x" * 2000}]}
-        call = replace(CALL, body=body)
+        call = CALL._replace(body=body)
         await bench.ask(call)
         await turns()
 

@@ -201,6 +201,9 @@ _ATTEMPTS = st.builds(
     ms=st.integers(0, 10**6).map(lambda n: n / 100),
     usage=st.builds(Usage, prompt=st.integers(0, 10**6), completion=st.integers(0, 10**6)),
     cost_nusd=st.just(0),
+    ttft_ms=st.none() | st.integers(0, 10**6).map(lambda n: n / 100),
+    local=st.just(True),
+    scope=st.none() | st.sampled_from(["model", "account"]),
     detail=st.none() | st.text(min_size=1, max_size=9),
     until=st.none() | st.integers(1, 2**31).map(float),
 )

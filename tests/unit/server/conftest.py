@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
-from coreto.labels import Label
 from coreto.errors import CallError
+from coreto.labels import Label
 from coreto.messages import Attempt, Call, Chunk, EmbedCall, Item, Json, Trace, Whole
 from coreto.routing.directory import Directory
 from coreto.server.asgi import Edge

@@ -1,7 +1,6 @@
 """The edge with a scripted gateway: what no upstream can be made to do."""
 
 import logging
-from dataclasses import replace
 
 import pytest
 
@@ -151,25 +150,25 @@ class TestTogether:
 
     def test_go_out_together(self, bench, chunk) -> None:
         """They are one write; the last ones go with the trace."""
-        more = replace(chunk, more=True)
+        more = chunk._replace(more=True)
         got = bench(chunk, more, more, chunk, more).send({**ASK, "stream": True})
         assert [m["body"].count(b"data: ") for m in got.raw[1:]] == [1, 3, 3]
         assert got.body.endswith(b"data: [DONE]\n\n")
 
     def test_all_at_once(self, bench, chunk) -> None:
         """A stream of one batch is whole."""
-        got = bench(replace(chunk, more=True)).send({**ASK, "stream": True})
+        got = bench(chunk._replace(more=True)).send({**ASK, "stream": True})
         assert (got.status, got.body.count(b"data: ")) == (200, 3)
 
     def test_go_out_before_the_error(self, bench, chunk) -> None:
         """What had come when a stream broke is given to the client, then the error."""
-        got = bench(chunk, replace(chunk, more=True), CutError()).send({**ASK, "stream": True})
+        got = bench(chunk, chunk._replace(more=True), CutError()).send({**ASK, "stream": True})
         assert got.body.count(b'"content":"yes"') == 2
         assert b'"code":"cut"' in got.body.split(b"\n\n")[2]
 
     def test_nothing_sent_yet(self, bench, chunk) -> None:
         """A stream that broke before its first write is a proper error, not half an answer."""
-        assert bench(replace(chunk, more=True), CutError()).send({**ASK, "stream": True}).status == 502
+        assert bench(chunk._replace(more=True), CutError()).send({**ASK, "stream": True}).status == 502
 
 
 class TestReady:

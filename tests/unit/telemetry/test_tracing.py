@@ -114,7 +114,7 @@ def test_no_words_get_out() -> None:
 
 def test_private_calls_stay_here() -> None:
     """A collector off this machine hears nothing of them; one on it does."""
-    private = replace(EVENT, trace=replace(TRACE, label=Label.PRIVATE))
+    private = replace(EVENT, trace=TRACE._replace(label=Label.PRIVATE))
     assert traced(private, local=False) == []
     assert len(traced(private, local=True)) == 3
 

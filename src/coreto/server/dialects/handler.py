@@ -1,7 +1,7 @@
 """``/v1/messages``, ``/v1/messages/count_tokens`` and ``/v1/responses``: chat completions in other words."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import orjson
 
@@ -47,7 +47,7 @@ async def answer(exchange: Exchange, services: Services, dialect: Dialect) -> Re
         return None
     translated = dialect.to_chat(request)
     # the client cannot be told to forget what it has, whatever its headers say
-    call = replace(chat_call(translated.body, exchange, services.resolve), restartable=False)
+    call = chat_call(translated.body, exchange, services.resolve)._replace(restartable=False)
     if call.stream:
         events = dialect.events(request, translated.body, call.id)
         exchange.envelope = events
@@ -101,7 +101,7 @@ async def _stream(
 
 def _completed(trace: Trace, unmapped: tuple[str, ...]) -> Trace:
     """``trace`` with what the translation could not carry."""
-    return replace(trace, unmapped=(*unmapped, *trace.unmapped)) if unmapped else trace
+    return trace._replace(unmapped=(*unmapped, *trace.unmapped)) if unmapped else trace
 
 
 async def count_tokens(exchange: Exchange, services: Services) -> Reply | None:
