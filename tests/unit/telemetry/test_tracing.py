@@ -6,12 +6,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from opentelemetry import trace as otel
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from coreto.errors import ConfigError
 from coreto.events import CallFinished, EventBus
 from coreto.labels import Label
 from coreto.messages import Attempt, Trace, Usage
-from coreto.telemetry.tracing import Tracing, start_tracing
+from coreto.providers.traceparent import read, span_of
+from coreto.telemetry.tracing import SpanIds, Tracing, start_tracing
 
 
 class Kind(Enum):
@@ -123,6 +128,41 @@ def test_a_failed_call() -> None:
     """Its span says with which code; a client's hanging up is no error."""
     assert traced(replace(EVENT, outcome="all_failed"))[0].attributes["error.type"] == "all_failed"
     assert traced(replace(EVENT, outcome="canceled"))[0].status is None
+
+
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def exported(event: CallFinished, traceparent: str | None = None) -> list[Any]:
+    """The spans that OpenTelemetry's own tracer makes of a call: the call's first."""
+    kept, ids = InMemorySpanExporter(), SpanIds()
+    provider = TracerProvider(id_generator=ids)
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    Tracing(provider, otel, local=True, ids=ids).record(event, traceparent)
+    return sorted(kept.get_finished_spans(), key=lambda span: span.kind is not otel.SpanKind.CLIENT)[::-1]
+
+
+def test_the_callers_span_is_the_parent() -> None:
+    """With a traceparent, the call's span is in the caller's trace, and its attempts in the call's span."""
+    call, *attempts = exported(EVENT, PARENT)
+    parent = read(PARENT)
+    assert (call.context.trace_id, call.parent.span_id) == (parent.trace_id, parent.span_id)
+    assert call.kind is otel.SpanKind.SERVER
+    assert {attempt.parent.span_id for attempt in attempts} == {call.context.span_id}
+    assert len({attempt.context.span_id for attempt in attempts}) == 2
+
+
+@pytest.mark.parametrize("traceparent", [None, PARENT, "nonsense"])
+def test_the_ids_are_those_told_upstream(traceparent) -> None:
+    """The call's span is the one that its upstream requests have named."""
+    told = span_of(EVENT.call_id, read(traceparent))
+    call = exported(EVENT, traceparent)[0]
+    assert (call.context.trace_id, call.context.span_id) == (told.trace_id, told.span_id)
+
+
+def test_a_caller_that_records_nothing() -> None:
+    """A trace that the caller does not record is not recorded here either."""
+    assert exported(EVENT, PARENT[:-1] + "0") == []
 
 
 def test_offline() -> None:
