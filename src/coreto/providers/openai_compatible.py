@@ -67,7 +67,9 @@ class OpenAICompatible:
         try:
             finished = done = False
             while (lines := await reply.lines()) is not None:
-                last = max((i for i, line in enumerate(lines) if line.startswith(b"data:")), default=-1)
+                last = len(lines) - 1
+                while last >= 0 and not lines[last].startswith(b"data:"):
+                    last -= 1
                 for i, line in enumerate(lines):
                     data = _data_of(line)
                     if data is None:
@@ -75,9 +77,9 @@ class OpenAICompatible:
                     if data == b"[DONE]":
                         done = True
                         break
-                    chunk = check_chunk(parse_object(data), self._now())
+                    chunk = check_chunk(parse_object(data), self._now)
                     finished = finished or _finishes(chunk)
-                    yield Chunk(chunk, data, unmapped, more=i < last)
+                    yield Chunk(chunk, data, unmapped, i < last)
                 if done:
                     break
             if not finished:
@@ -153,16 +155,19 @@ def check_whole(body: Json, now: float) -> Json:
     return body
 
 
-def check_chunk(body: Json, now: float) -> Json:
-    """``body`` if it is a chunk. Raises :class:`CallError` for an error sent as an event."""
+def check_chunk(body: Json, now: Callable[[], float]) -> Json:
+    """``body`` if it is a chunk. Raises :class:`CallError` for an error sent as an event, seen at ``now()``."""
     if body.get("error"):
-        raise classify_in_band(body["error"], now)
-    choices = body.get("choices")
-    if choices is None or not isinstance(choices, list):
+        raise classify_in_band(body["error"], now())
+    choices: object = body.get("choices")
+    if not isinstance(choices, list):
         raise GarbledError("a chunk has no `choices`")
     if choices:
         first = cast("list[Any]", choices)[0]
-        if not isinstance(first, dict) or not isinstance(cast("Json", first).get("delta"), dict | None):
+        if not isinstance(first, dict):
+            raise GarbledError("a chunk's choice is not an object")
+        delta = cast("Json", first).get("delta")
+        if delta is not None and not isinstance(delta, dict):
             raise GarbledError("a chunk's choice is not an object")
     return body
 

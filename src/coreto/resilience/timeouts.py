@@ -14,13 +14,13 @@ from coreto.resilience.attempt import says_something
 
 
 class Watchdog:
-    """Cancels the current task when an awaited item does not come.
+    """Cancels the current task when an awaited item does not come. While not ``armed``, time does not count.
 
     One timer serves the whole attempt: arming only notes the new due time, and a timer that fires early
     goes back to sleep. (A timer a chunk costs 4 µs; this costs 0.2.)
     """
 
-    __slots__ = ("_armed", "_canceled_before", "_due", "_handle", "_loop", "_task", "expired")
+    __slots__ = ("_canceled_before", "_due", "_handle", "_loop", "_task", "armed", "expired")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -29,20 +29,16 @@ class Watchdog:
         self._task = task
         self._canceled_before = task.cancelling()
         self._due = 0.0
-        self._armed = False
+        self.armed = False
         self._handle: asyncio.TimerHandle | None = None
         self.expired = False
 
     def arm(self, seconds: float) -> None:
-        """Cancel the task unless :meth:`disarm` is called within ``seconds``."""
+        """Cancel the task unless it is disarmed within ``seconds``."""
         self._due = self._loop.time() + seconds
-        self._armed = True
+        self.armed = True
         if self._handle is None or self._handle.when() > self._due:
             self._schedule()
-
-    def disarm(self) -> None:
-        """The item came; time does not count until the next :meth:`arm`."""
-        self._armed = False
 
     def take_back(self) -> bool:
         """After an expiry: undo its cancellation; ``False`` when somebody else has canceled the task too."""
@@ -50,7 +46,7 @@ class Watchdog:
 
     def close(self) -> None:
         """Stop watching."""
-        self._armed = False
+        self.armed = False
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
@@ -62,12 +58,12 @@ class Watchdog:
 
     def _ring(self) -> None:
         self._handle = None
-        if not self._armed:
+        if not self.armed:
             return
         if self._loop.time() < self._due:
             self._schedule()
             return
-        self._armed = False
+        self.armed = False
         self.expired = True
         self._task.cancel()
 
@@ -110,14 +106,18 @@ class Timed:
         try:
             async with self._inner.open(call) as items:
                 async for item in items:
-                    watchdog.disarm()
+                    watchdog.armed = False
                     if not begun:
                         begun = not isinstance(item, Chunk) or says_something(item.body)
                         left = math.inf if begun else left - (clock.monotonic() - waiting)
                     yield item
+                    if isinstance(item, Chunk) and item.more:
+                        continue  # the next one is here already
                     waiting = clock.monotonic()
-                    limit = min(stall, call.deadline - waiting, left)
+                    limit = stall if waiting + stall < call.deadline else call.deadline - waiting
                     stalled = limit < left
+                    if not stalled:
+                        limit = left
                     watchdog.arm(limit)
         except asyncio.CancelledError:
             if watchdog.expired and watchdog.take_back():

@@ -65,7 +65,7 @@ class Wire:
             return
         finished = False
         for body in self.bodies:
-            chunk = check_chunk(body, 0.0)
+            chunk = check_chunk(body, lambda: 0.0)
             finished = finished or _finishes(chunk)
             yield Chunk(chunk)
 
