@@ -6,6 +6,7 @@ and the hot path pays for no models. A body is never changed in place; who needs
 
 import math
 import random
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, cast
@@ -268,8 +269,9 @@ class Accumulator:
 
 
 def new_call_id() -> str:
-    """An id of 24 hexadecimal digits, for a trace and not for a secret: a system call for each costs 5 µs."""
-    return f"{random.getrandbits(96):024x}"
+    """An id of 24 hexadecimal digits, for a trace and not for a secret: a system call for each costs 5 µs. It
+    begins with the time in milliseconds, so that the ledger's indexes grow at their end."""
+    return f"{time.time_ns() // 1_000_000:012x}{random.getrandbits(48):012x}"
 
 
 def as_object(value: object) -> Json:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, tzinfo
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Row, Select, Table, case, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, case, func, select
+from sqlalchemy.dialects import postgresql
 
 from coreto.stores.database import Database
 from coreto.stores.records import (
@@ -23,6 +23,9 @@ from coreto.stores.records import (
 from coreto.stores.schema import attempts, calls
 
 _KEYS = {"role": "role", "deployment": "deployment", "user": "user_id", "run": "run_id", "outcome": "outcome"}
+#: Rows in one of SQLite's statements: it gives the interpreter's lock away and takes it back at every step, so a
+#: step a row makes the thread that answers requests wait for its turn each time.
+_AT_ONCE = 50
 _QUARTER_MS = 15 * 60 * 1000
 """Every zone's offset is a whole number of quarters of an hour, so days are whole numbers of them too."""
 
@@ -63,22 +66,20 @@ class LedgerStore(Protocol):
 class SqlLedgerStore:
     """The ledger in SQLite or PostgreSQL. The schema must be there (``ensure_schema``)."""
 
-    __slots__ = ("_add_attempts", "_add_calls", "_database")
+    __slots__ = ("_add", "_database")
 
     def __init__(self, database: Database) -> None:
-        insert = sqlite.insert if database.kind == "sqlite" else postgresql.insert
         self._database = database
-        self._add_calls = insert(calls).on_conflict_do_nothing()
-        self._add_attempts = insert(attempts).on_conflict_do_nothing()
+        self._add = _add_to_sqlite if database.kind == "sqlite" else _add_to_postgres
 
     def append(self, batch: Sequence[CallRecord]) -> None:
         if not batch:
             return
         tried = [row for call in batch for row in _attempt_rows(call)]
         with self._database.write() as connection:
-            connection.execute(self._add_calls, [_call_row(call) for call in batch])
+            self._add(connection, calls, [_call_row(call) for call in batch])
             if tried:
-                connection.execute(self._add_attempts, tried)
+                self._add(connection, attempts, tried)
 
     def totals(
         self, by: By, since_ms: int | None = None, until_ms: int | None = None, tz: tzinfo = UTC
@@ -130,6 +131,20 @@ class SqlLedgerStore:
         sample = select(ranked.c.deployment, ranked.c.ms, ranked.c.ttft_ms).where(ranked.c.place <= SAMPLE)
         with self._database.read() as connection:
             return latencies((row.deployment, row.ms, row.ttft_ms) for row in connection.execute(sample))
+
+
+def _add_to_postgres(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    connection.execute(postgresql.insert(table).on_conflict_do_nothing(), rows)
+
+
+def _add_to_sqlite(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    names = ", ".join(rows[0])
+    places = f"({', '.join('?' * len(rows[0]))})"
+    for start in range(0, len(rows), _AT_ONCE):
+        part = rows[start : start + _AT_ONCE]
+        values = ", ".join([places] * len(part))
+        insert = f"INSERT INTO {table.name} ({names}) VALUES {values} ON CONFLICT DO NOTHING"  # noqa: S608 names of ours
+        connection.exec_driver_sql(insert, tuple(value for row in part for value in row.values()))
 
 
 def _newest_first() -> ColumnElement[int]:
