@@ -73,6 +73,9 @@ def build_api(services: Services, version: str) -> FastAPI:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         field = ".".join(str(step) for step in first["loc"] if step != "body")
+        if first["loc"] == ("body",) or first["type"] == "json_invalid":
+            kind = "a JSON object is expected, with the header `Content-Type: application/json`"
+            return _response(failed(InvalidRequestError(kind)))
         return _response(failed(InvalidRequestError(f"{field or 'the body'}: {first['msg']}", field or None)))
 
     api.add_exception_handler(RequestValidationError, misshapen)

@@ -1,6 +1,7 @@
 """From a request's body and headers to a call. Pure but for the call's id."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from coreto.errors import InvalidRequestError
@@ -8,7 +9,7 @@ from coreto.labels import Label, combine
 from coreto.messages import Call, EmbedCall, Failover, Json, new_call_id
 from coreto.routing.directory import AUTO
 from coreto.server.exchange import Exchange
-from coreto.server.validate import check_chat, check_embeddings, is_name
+from coreto.server.validate import MAX_NAME, check_chat, check_embeddings, is_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,12 @@ def _failover(exchange: Exchange) -> Failover | None:
 
 def _name(exchange: Exchange, header: str) -> str | None:
     value = exchange.header(header.encode())
-    if value and not is_name(value):
-        raise InvalidRequestError(f"{header} must be a text without control characters", header)
-    return value or None
+    if not value:
+        return None
+    with suppress(UnicodeDecodeError):  # headers are Latin-1 by the book, and UTF-8 as terminals send them
+        typed = value.encode("latin-1").decode()
+        value = typed if is_name(typed) else value
+    if not is_name(value):
+        problem = f"{header} must be a text without control characters, of {MAX_NAME} at most"
+        raise InvalidRequestError(problem, header)
+    return value

@@ -12,6 +12,7 @@ from coreto.server.openapi_requests import (
     RESPONSES,
     an_object,
 )
+from coreto.server.validate import MAX_NAME
 
 _JSON = "application/json"
 _EVENTS = "text/event-stream"
@@ -131,7 +132,7 @@ def _header(name: str, description: str, schema: Json) -> Json:
 
 
 #: What is printable of the characters that headers can hold.
-_WORDS: Json = {"type": "string", "pattern": "^[ -~¡-¬®-ÿ]*$"}
+_WORDS: Json = {"type": "string", "maxLength": MAX_NAME, "pattern": "^[ -~¡-¬®-ÿ]*$"}
 _CALL_HEADERS = [
     _header("x-coreto-label", "how far the data may travel", {"enum": ["public", "internal", "private"]}),
     _header("x-coreto-user", "whose call it is, before the body's `user`", _WORDS),

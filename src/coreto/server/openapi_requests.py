@@ -6,6 +6,7 @@ Pure data. Fields that are not named pass, so every object is open; a field that
 from collections.abc import Sequence
 
 from coreto.messages import Json
+from coreto.server.validate import MAX_NAME
 
 #: Whole numbers beyond these are read as fractions.
 _LEAST_WHOLE, _MOST_WHOLE = -(2**63), 2**64 - 1
@@ -45,7 +46,7 @@ _WHOLE: Json = {"type": "integer", "minimum": _LEAST_WHOLE, "maximum": _MOST_WHO
 _TRUTH = _maybe({"type": "boolean"})
 _NUMBER = _maybe({"type": "number"})
 #: Printable in Python's sense; the space is the only separator that is.
-_NAME: Json = {"type": "string", "pattern": r"^(?:[^\p{C}\p{Z}]| )+$"}
+_NAME: Json = {"type": "string", "maxLength": MAX_NAME, "pattern": r"^(?:[^\p{C}\p{Z}]| )+$"}
 _EMPTY: Json = {"type": "object", "maxProperties": 0}
 #: What asks for nothing where something would be refused.
 _NOTHING: Json = {"enum": [None, False, "", 0, [], {}]}

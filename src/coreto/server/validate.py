@@ -13,6 +13,9 @@ from coreto.messages import Json
 
 #: Deeper bodies could be read but not written again.
 MAX_DEPTH = 200
+#: Characters of a name. Longer ones are no names, and come back in errors, logs and reports.
+MAX_NAME = 512
+_GZIP = b"\x1f\x8b"
 
 Check = Callable[[object], bool]
 Rules = Mapping[str, tuple[Check, str]]
@@ -23,6 +26,8 @@ def parse_body(raw: bytes) -> Json:
     try:
         body: object = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
+        if raw.startswith(_GZIP):
+            raise InvalidRequestError("the body is compressed; send it as it is") from None
         where = f"the body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         raise InvalidRequestError(
             where if raw.strip() else "the body is empty; a JSON object is expected"
@@ -111,8 +116,8 @@ def _is_text(value: object) -> bool:
 
 
 def is_name(value: object) -> bool:
-    """Whether ``value`` can name a model, user or run: a text without control characters."""
-    return isinstance(value, str) and bool(value) and value.isprintable()
+    """Whether ``value`` can name a model, user or run: a text without control characters, not too long."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.isprintable()
 
 
 def _is_object(value: object) -> bool:
@@ -152,8 +157,8 @@ def _is_tokens(value: object) -> bool:
     return all(map(_is_integer, cast("list[object]", value)))
 
 
-_MODEL = (is_name, "the name of a role or model")
-_USER = (is_name, "a text without control characters")
+_MODEL = (is_name, f"the name of a role or model, of {MAX_NAME} characters at most")
+_USER = (is_name, f"a text without control characters, of {MAX_NAME} at most")
 _TRUTH = (_is_bool, "true or false")
 
 _CHAT: Rules = {
