@@ -35,6 +35,7 @@ _WRITTEN = re.compile(
 )
 _ANCHOR = re.compile(r"@|(?<![a-z0-9])(?:at|arroba)(?![a-z0-9])")
 _BRACKET = re.compile(r"[\[({<] ?(?:at|arroba) ?[\])}>]")
+_PLAIN_AT = re.compile(r"\w?@\w", re.ASCII)
 _REACH = 120
 _IPV4 = re.compile(
     r"(?<![\w.-])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w-]|\.\w|/\d)",
@@ -86,7 +87,7 @@ def find_emails(seen: Folded) -> Iterator[Span]:
         return
     done = -1
     for anchor in _ANCHOR.finditer(seen.low):
-        if anchor.start() < done:
+        if anchor.start() < done or _PLAIN_AT.match(seen.low, max(0, anchor.start() - 1)):
             continue
         span = _written(seen, anchor)
         if span is not None:
@@ -124,7 +125,7 @@ def _is_no_mailbox(seen: Folded, start: int, end: int, local: str, domain: str) 
         r"(?:example|exemplo|ex[ae]mplo|dominio|domain|yourdomain|your-?domain|seudominio|seusite|company|empresa|email|mail|test|site|acme|foo|host|provedor)$",
         host,
     )
-    if local in _SOMEBODY and generic:
+    if (local in _SOMEBODY and generic) or len(local) == len(host) == 1 or (local, host) == ("foo", "bar"):
         return True
     return (
         bool(generic)

@@ -20,6 +20,7 @@ _SHAPES = re.compile(
     | gh[pousr]_[A-Za-z0-9]{30,} | github_pat_\w{30,}                # GitHub
     | gl(?:pat|ptt|rt|cbt|dt|soat|ft|agent)-[\w.-]{18,}                 # GitLab
     | xox[abeoprs]-[\w-]{12,} | xapp-\d-[\w-]{12,}                # Slack
+    | [MNO][A-Za-z0-9_-]{23,28}\.[\w-]{6}\.[\w-]{27,}                 # Discord's bots
     | hooks\.slack\.com/(?:services|workflows)/[\w/]{20,}
     | discord(?:app)?\.com/api/webhooks/\d{15,}/[\w-]{30,}
     | (?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])             # AWS
@@ -57,11 +58,11 @@ _SEED = re.compile(
 _NAME = (
     r"(?:api[ _-]?keys?|x-api-key|apikey|access[ _-]?(?:keys?|tokens?)|secret[ _-]?(?:access[ _-]?)?keys?|(?:auth|bearer|bot|refresh|session|personal access|id|csrf|service|deploy)[ _-]?tokens?"
     r"|client[ _-]?secret|(?:app|webhook|signing|shared|consumer)[ _-]?(?:signing[ _-]?)?secret|private[ _-]?key|account[ _-]?key|encryption[ _-]?key|license[ _-]?key|auth[ _-]?key"
-    r"|tokens?|secrets?|segredos?|credentials?|credenciais|credencial|chaves?|keys?|bearer|authorization|chave de (?:acesso|api)|token de acesso|\w{2,40}_(?:key|token|secret|sid))"
+    r"|tokens?|secrets?|segredos?|credentials?|credenciais|credencial|chaves?|keys?|bearer|authorization|chave de (?:acesso|api)|token de acesso|sid)"
 )
 _NAMED = re.compile(
-    rf"(?<![a-z0-9])(?:[a-z0-9]+[_.-])*{_NAME}\b(?P<between>(?:[\"']?\s{{0,2}}(?:[:=]{{1,2}}>?|=>|\bis\b|\be\b|\bsao\b|\beh\b|\bare\b)\s{{0,2}}|[^\n]{{0,44}}?[\s:=\"'(]))"
-    r"(?:bearer |basic |token )?[\"'`(<]?(?P<value>[\w+/=.~!@#$%^&*-]{16,})"
+    rf"(?<![a-z0-9]){_NAME}(?![a-z0-9])(?P<between>(?:[\"']?\s{{0,2}}(?:[:=]{{1,2}}>?|=>|\bis\b|\be\b|\bsao\b|\beh\b|\bare\b)\s{{0,2}}|[^\n]{{0,44}}?[\s:=\"'(]))"
+    r"(?:bearer |basic |token )?[\"'`(<]?(?P<value>[\w+/=.~!@#$%^&*-]{16,400})"
 )
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAMES = heads("api", "apikey", "key", "keys", "token", "secret", "segredo", "credential", "credencial", "chave", "bearer",
@@ -117,14 +118,16 @@ def _named(seen: Folded) -> Iterator[Span]:
 
 def _random(value: str) -> bool:
     """Whether ``value`` looks drawn by lot: digits and letters mixed, few repeats, no path, call or words."""
-    if len(value) < 16 or re.search(r"[(){}\[\]<>\s$]|\w\.\w+\.\w|://|^[\d.,:/-]+$", value):
+    if len(value) < 16 or re.search(r"[(){}\[\]<>\s$]|://|^[\d.,:/-]+$", value):
         return False
     if _UUID.fullmatch(value.lower()):
         return True
+    digits = sum(c.isdigit() for c in value)
+    if digits < 4 and re.search(r"\w\.\w+\.\w", value):  # os.environ.get
+        return False
     parts = re.split(r"[_.-]", value)
     if all(re.fullmatch(r"[A-Za-z]+|\d+", part) for part in parts):  # words and counts: a name in code
         return False
-    digits = sum(c.isdigit() for c in value)
     letters = sum(c.isalpha() for c in value)
     # words in camelCase are two fifths vowels, letters drawn by lot one fifth
     vowels = sum(c in "aeiouAEIOU" for c in value)

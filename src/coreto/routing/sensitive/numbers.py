@@ -88,6 +88,11 @@ def _in_sequence(seen: Folded, start: int, end: int) -> Iterator[Span]:
     lengths = [b - a for a, b in groups]
     at = 0
     while at < len(groups):
+        if (
+            lengths[at] == 1 and at and lengths[at - 1] == 1
+        ):  # inside a run of single digits: judged at its start
+            at += 1
+            continue
         for shape, number in _BY_FIRST.get(lengths[at], ()):
             last = at + len(shape)
             if tuple(lengths[at:last]) != shape:

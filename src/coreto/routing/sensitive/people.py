@@ -21,7 +21,7 @@ _ROLE = (
     r"(?:pacientes?|clientes?|funcionari[oa]|colega|vizinh[oa]|chefe|estagiari[oa]|alun[oa]|candidat[oa]|inquilin[oa]|locatari[oa]"
     r"|beneficiari[oa]|baba|zelador|porteir[oa]|motorista|diarista|empregad[oa]|socio|socia|gerente|patient|client|employee|coworker"
     r"|co-worker|colleague|neighbou?r|boss|manager|intern|student|candidate|applicant|tenant|landlord|nanny|driver|teammate|roommate"
-    r"|hire|customer|cleaner|babysitter|segurad[oa]|titular|gestante|resident|inmate|defendant|suspect|assistant|secretary|secretari[oa])"
+    r"|hire|customer|cleaner|babysitter|segurad[oa]|titular|gestante|resident|inmate|defendant|suspect|assistant|secretary|secretari[oa]|c[efto]o|diretora?|director|professora?|teacher|accountant|contadora?|desenvolvedora?|developer|analista|analyst|gardener|maid|cook|enfermeir[oa]|nurse|engineer|engenheir[oa]|designer|vendedora?|accountant|caseir[oa]|faxineir[oa]|lawyer|advogad[oa]|therapist|subordinad[oa]|lead|lider|supervisora?)"
 )
 _KIN = (
     r"(?:mae|pai|marido|esposa|mulher|esposo|namorad[oa]|noiv[oa]|irma|irmao|filh[oa]s?|net[oa]|av[oa]|sogr[oa]|cunhad[oa]|ti[oa]|prim[oa]"
@@ -31,6 +31,7 @@ _KIN = (
 )
 _RELATION = words(
     rf"(?:meus?|minhas?|nosso|nossa|my|our|mi|his|her|dele|dela) (?:\w+ )?(?:{_KIN}|{_ROLE})", rf"{_KIN} (?:dele|dela)",
+    rf"{_ROLE} (?:#|no?\.? ?|id ?|number |numero )?\d+",
     rf"(?:o|a|do|da|ao|the|este|esta|esse|essa|this|that|one of our) {_ROLE}",
 )  # fmt: skip
 _ROLE_NAME = re.compile(rf"(?<![a-z]){_ROLE},? (?=[A-Z][a-z]+)", re.IGNORECASE)
@@ -142,27 +143,27 @@ def _named(plain: str, low: str) -> tuple[int, int] | None:
 
 def _is_name(plain: str, low: str, match: re.Match[str]) -> bool:
     parts = [part for part in re.split(r"[ -]", match.group().lower()) if len(part) > 2]
+    whole = len(parts)
     while parts and parts[0] in NOT_PEOPLE:  # "Client Aaron", "Monday Bruno"
         parts = parts[1:]
     if not parts:
         return False
-    initial = _starts_sentence(plain, match.start())
+    initial = _starts_sentence(plain, match.start()) and len(parts) == whole
     known = [part for part in parts if part in GIVEN_NAMES]
     if known and (len(parts) > 1 or known[0] not in ALSO_WORDS or not initial):
-        return not (
-            len(parts) > 1 and any(part in NOT_PEOPLE for part in parts[1:]) and parts[0] not in GIVEN_NAMES
-        )
+        return parts[0] in GIVEN_NAMES or not any(part in NOT_PEOPLE for part in parts[1:])
     if any(part in NOT_PEOPLE for part in parts):
         return False
     tail = low[match.end() : match.end() + 12]
     if _LINKED.match(tail) and (known or not initial):
         return True
-    return (
-        not initial
-        and _ARTICLE.search(low[: match.start()]) is not None
-        and len(parts) <= 3
-        and parts[-1] not in NOT_PEOPLE
-    )
+    if len(parts) in (2, 3) and tail[:1] in (",", ":", ";", "("):  # "Amara Obi, born in …"
+        return True
+    linked = (
+        len(parts) < whole
+        and low[match.start() :].split(" ", 1)[0] not in ("the", "o", "a", "os", "as", "an")
+    ) or _ARTICLE.search(low[: match.start()]) is not None
+    return not initial and linked and len(parts) <= 3
 
 
 def _starts_sentence(plain: str, at: int) -> bool:

@@ -57,18 +57,18 @@ def _is_phone(seen: Folded, match: re.Match[str], written: str, digits: str) -> 
     thing = nearest(THINGS, left)
     said_after = _SAID.search(right) is not None or _NUMBER.search(right) is not None
     if match.group("plus"):
-        return len(digits) >= 9 and (said < 10_000 or said_after or _known(written, None))
+        return len(digits) >= 9 and (said < 10_000 or said_after or is_number(written, None))
     if thing < said:
         return False
     if _BRAZIL.fullmatch(written) and not (written[:1] != "(" and re.match(r"\d{2}\.", written)):
-        return _known(written, "BR") and (
+        return is_number(written, "BR") and (
             said < 10_000 or said_after or "-" in written or "(" in written or len(digits) >= 11
         )
     if _AMERICA.fullmatch(written):
-        return _known(written, "US")
+        return is_number(written, "US")
     if said >= 10_000 and not said_after:
         return False
-    return any(_known(written, region) for region in ("BR", "US", "GB", "PT", "ES")) or (
+    return any(is_number(written, region) for region in ("BR", "US", "GB", "PT", "ES")) or (
         said <= 20 and len(digits) in (8, 9, 10, 11) and _plausible(written)
     )
 
@@ -81,7 +81,8 @@ def _plausible(written: str) -> bool:
     )
 
 
-def _known(written: str, region: str | None) -> bool:
+def is_number(written: str, region: str | None) -> bool:
+    """Whether ``written`` is a number of the plan of ``region``, or of any with its country code in front."""
     import phonenumbers  # noqa: PLC0415  # with the first candidate: 25 ms
 
     try:

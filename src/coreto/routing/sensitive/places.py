@@ -186,5 +186,12 @@ def _births(seen: Folded) -> Iterator[Span]:
             is not None
         )
         formal = re.search(r"(?:dob|date of birth|nascimento|birthdate|nasc\.)", left) is not None
-        if people.any or bare or formal or "nascid" in left:
+        named = (
+            re.search(
+                r"[A-Z][a-z]+,? (?:was )?born (?:on )?$",
+                seen.plain[max(0, match.start() - 40) : match.start()],
+            )
+            is not None
+        )
+        if people.any or bare or formal or named or "nascid" in left:
             yield Span(match.start(), match.end(), "birthdate")

@@ -28,7 +28,7 @@ _MONEY = re.compile(
 )
 _DIGIT = re.compile(r"\d")
 _AGE = re.compile(
-    r"(?<![\d.,/])(?:[1-9]|1[0-7])(?: ?(?:anos?|anin?hos|meses|years?(?: old)?|yo|y/o|months?(?: old)?)(?![a-z])|-year-old|-month-old)|(?<=[ (])(?:[1-9]|1[0-7])(?=\))|(?:is|turned|fez|has turned) (?:[1-9]|1[0-7])(?![\d:/.,%])"
+    r"(?<![\d.,/])(?:[1-9]|1[0-7])(?: ?(?:anos?|anin?hos|meses|years?(?: old)?|yo|y/o|months?(?: old)?)(?![a-z])|-year-old|-month-old)|(?<=[ (])(?:[1-9]|1[0-7])(?=\))|(?<=[a-z], )(?:[1-9]|1[0-7])(?=,)|(?:is|turned|fez|has turned) (?:[1-9]|1[0-7])(?![\d:/.,%])"
 )
 _ANY_AGE = re.compile(r"(?<![\d.,/])\d{1,3} ?(?:anos|years old|yo|y/o)(?![a-z])|\d{1,3}-year-old")
 _CID = re.compile(
@@ -144,7 +144,14 @@ def _compiled_stems() -> tuple[tuple[_Rule, frozenset[str]], ...]:
 
 
 def _is_topic(sentence: _Sentence) -> bool:
-    """Whether the sentence is about a subject: a question to an encyclopaedia or a text to be written."""
+    """Whether the sentence is about a subject: a question to an encyclopaedia, a text to be written, a novel.
+
+    Whoever is named or is somebody's mother is no subject: "how much is taken off Bruna's salary?"
+    """
+    if _pattern(vocabulary.FICTION).search(sentence.low):
+        return True
+    if sentence.people.name or sentence.people.relation:
+        return False
     return (
         _GENERIC.search(sentence.low) is not None
         or _pattern(vocabulary.TOPICAL).search(sentence.low) is not None
@@ -153,10 +160,7 @@ def _is_topic(sentence: _Sentence) -> bool:
 
 def _somebody(sentence: _Sentence) -> bool:
     """Whether somebody other than the writer is spoken of, here or just before."""
-    people = sentence.people
-    if _is_topic(sentence):
-        return people.name and _pattern(vocabulary.TOPICAL).search(sentence.low) is None
-    return people.other or sentence.everyone.name
+    return not _is_topic(sentence) and (sentence.people.other or sentence.everyone.name)
 
 
 def _writer(sentence: _Sentence, match: re.Match[str]) -> bool:
@@ -212,7 +216,11 @@ _WEAK = frozenset({"ist", "add", "tea", "prep", "gota", "als"})
 
 
 def _measured(sentence: _Sentence, match: re.Match[str]) -> bool:
-    if not _DIGIT.search(sentence.low) or _is_topic(sentence):
+    valued = _DIGIT.search(sentence.low) or re.search(
+        r"(?<![a-z])(?:positiv[oe]|negativ[oe]|alterad[oa]|reagente|high|low|alt[oa]|baix[oa])(?![a-z])",
+        sentence.low,
+    )
+    if not valued or _is_topic(sentence):
         return False
     return _somebody(sentence) or _writer(sentence, match) or sentence.people.first
 
@@ -239,7 +247,7 @@ def _named_child(sentence: _Sentence, match: re.Match[str]) -> bool:
 
 def _belonging(sentence: _Sentence, match: re.Match[str]) -> bool:
     """Belief, origin, love and politics of somebody: a person and a word that says what the person is."""
-    if _is_topic(sentence) and not sentence.people.name:
+    if _is_topic(sentence):
         return False
     left = sentence.low[max(0, match.start() - 40) : match.start()]
     linked = _LINKS.search(left) is not None or _FILED.search(sentence.low) is not None
@@ -265,7 +273,7 @@ def _origin(sentence: _Sentence, match: re.Match[str]) -> bool:
         left = sentence.low[max(0, match.start() - 24) : match.start()]
         return (
             (people.name or people.relation)
-            and _LINKS.search(left) is not None
+            and (_LINKS.search(left) is not None or _FILED.search(sentence.low) is not None)
             and re.match(r"(?: ?[.,;!]| ?$| and| e |, )", sentence.low[match.end() :]) is not None
         )
     return _belonging(sentence, match) and (
@@ -383,6 +391,18 @@ def _deal(sentence: _Sentence, match: re.Match[str]) -> bool:
     )
 
 
+def _matter(sentence: _Sentence, match: re.Match[str]) -> bool:
+    """A dismissal, a divorce, a lawsuit of somebody: named, or spoken of in confidence."""
+    del match
+    if _is_topic(sentence) or _METAPHOR.search(sentence.low):
+        return False
+    return sentence.people.name or (sentence.people.other and _QUIET.search(sentence.text) is not None)
+
+
+_QUIET = re.compile(
+    r"(?:don'?t (?:tell|share|mention)|do not (?:tell|share)|keep (?:it|this|that) (?:quiet|secret|between)|between (?:us|you and me)|nobody knows|no one knows|doesn't know|don't know yet|confidential"
+    r"|nao (?:conta|comenta|fala|espalha|divulg)|ninguem (?:sabe|pode saber)|entre nos|segredo|sigilo|em off|confidencial|ainda nao sabe|nao sabe ainda|minha|my)"
+)
 _RULES = (
     _Rule("health", (*vocabulary.CONDITIONS, *vocabulary.MEDICATIONS, r"cid", r"icd"), _health),
     _Rule("health", vocabulary.MEASURES, _measured),
@@ -398,4 +418,5 @@ _RULES = (
     _Rule("salary", vocabulary.PAY, _pay),
     _Rule("name_finance", vocabulary.DEBT, _debt),
     _Rule("contract", vocabulary.SECRECY, _deal),
+    _Rule("confidential", vocabulary.MATTERS, _matter),
 )

@@ -11,6 +11,7 @@ from itertools import pairwise
 from coreto.routing.sensitive import checkdigits
 from coreto.routing.sensitive.context import THINGS, after, before, heads, nearest, words
 from coreto.routing.sensitive.folding import Folded
+from coreto.routing.sensitive.phones import is_number
 from coreto.routing.sensitive.spans import Span
 
 _UNITS = {
@@ -44,6 +45,9 @@ _PHONE = words(
     r"telefones?", r"tel", r"fone", r"celular", r"cel", r"whats(?:app)?", r"zap", r"wpp", r"ligar?", r"ligue", r"numero",
     r"contato", r"ddd", r"phones?", r"mobile", r"cell", r"call", r"text", r"ring", r"number", r"dial", r"reach",
 )  # fmt: skip
+_MINE = words(
+    r"(?:meu|minha|seu|my|her|his|o) (?:numero|telefone|celular|whats(?:app)?|zap|number|phone|cell|mobile)(?: (?:e|is|dele|dela))?"
+)
 _LEAST = 8
 
 
@@ -103,19 +107,21 @@ def _compound(tokens: list[str], index: int) -> tuple[str, int]:
 
 
 def _kind(seen: Folded, span: Span, digits: str) -> str | None:
+    left, right = before(seen.low, span.start), after(seen.low, span.end)
+    said = nearest(_PHONE, left) < nearest(THINGS, left) or _PHONE.search(right) is not None
     if _counted(digits):
-        return None
+        return "phone" if nearest(_MINE, left) < 12 and len(digits) in (8, 9, 10, 11) else None
     if len(digits) == 11 and checkdigits.cpf(digits):
         return "cpf"
     if len(digits) == 14 and checkdigits.cnpj(digits):
         return "cnpj"
     if len(digits) >= 13:
         return "card" if checkdigits.card(digits) else None
-    left, right = before(seen.low, span.start), after(seen.low, span.end)
     if len(digits) == 9 and ("ssn" in left or "social" in left) and checkdigits.ssn(digits):
         return "ssn"
-    said = nearest(_PHONE, left) < nearest(THINGS, left) or _PHONE.search(right) is not None
-    return "phone" if said and 8 <= len(digits) <= 13 else None
+    if said and 8 <= len(digits) <= 13:
+        return "phone"
+    return "phone" if len(digits) in (10, 11, 12, 13) and is_number(digits, "BR") else None
 
 
 def _counted(digits: str) -> bool:

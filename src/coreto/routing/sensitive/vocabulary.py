@@ -109,21 +109,37 @@ SECRECY = (
 )  # fmt: skip
 
 DEALS = (
-    r"contrat\w+", r"contracts?", r"acordos?", r"agreement", r"clausul\w+", r"clauses?", r"minuta", r"aquisicao", r"acqui\w+", r"merg\w+", r"fusao", r"compra", r"multa", r"penalty", r"proposta", r"proposal", r"term sheet", r"valuation", r"settlement", r"desconto", r"discount", r"receita", r"revenue", r"faturamento", r"lucro", r"profit", r"margem", r"margins?", r"layoffs?", r"demissoes", r"launch\w*", r"lancamento", r"roadmap", r"prototipo", r"prototype", r"formula", r"patent\w*", r"pricing", r"preco\w*", r"licita\w+", r"bid", r"fornecedor", r"supplier", r"investidor\w*", r"investors?", r"rodada", r"funding", r"round",
+    r"contrat\w+", r"contracts?", r"deals?", r"acordos?", r"agreement", r"clausul\w+", r"clauses?", r"minuta", r"aquisicao", r"acqui\w+", r"merg\w+", r"fusao", r"compra", r"multa", r"penalty", r"proposta", r"proposal", r"term sheet", r"valuation", r"settlement", r"desconto", r"discount", r"receita", r"revenue", r"faturamento", r"lucro", r"profit", r"margem", r"margins?", r"layoffs?", r"demissoes", r"launch\w*", r"lancamento", r"roadmap", r"prototipo", r"prototype", r"formula", r"patent\w*", r"pricing", r"preco\w*", r"licita\w+", r"bid", r"fornecedor", r"supplier", r"investidor\w*", r"investors?", r"rodada", r"funding", r"round",
 )  # fmt: skip
 
 SCHOOL = (
-    r"escola\w*", r"colegio", r"creche", r"jardim de infancia", r"turma", r"serie", r"ano [a-e]", r"estuda", r"matriculad[oa]", r"professora? d[aeo]", r"school", r"daycare", r"kindergarten", r"nursery", r"preschool", r"primary", r"elementary", r"grade", r"class", r"classroom", r"kita", r"sai (?:ao )?(?:as )?(?:\d|meio-dia)", r"pick(?:ed|s)? up", r"busca(?:r)?", r"fica sozinh[oa]", r"home alone", r"perua", r"school bus", r"vai sozinh[oa]",
+    r"escola\w*", r"colegio", r"creche", r"jardim de infancia", r"turma", r"serie", r"ano [a-e]", r"estuda", r"matriculad[oa]", r"professora? d[aeo]", r"school", r"daycare", r"kindergarten", r"nursery", r"preschool", r"primary", r"elementary", r"grade", r"class", r"classroom", r"kita", r"sai (?:ao )?(?:as )?(?:\d|meio-dia)", r"pick(?:ed|s)? up", r"busca(?:r)?", r"fica sozinh[oa]", r"home alone", r"notas?", r"grades", r"gpa", r"boletim", r"report card", r"perua", r"school bus", r"vai sozinh[oa]",
 )  # fmt: skip
 
 MINORS = (
-    r"filh[oa]s?", r"net[oa]s?", r"sobrinh[oa]s?", r"entead[oa]s?", r"crianca", r"menin[oa]", r"bebe", r"alun[oa]s?", r"adolescente", r"menor", r"garot[oa]", r"son", r"daughter", r"kids?", r"child", r"children", r"grandson", r"granddaughter", r"nephew", r"niece", r"stepson", r"stepdaughter", r"toddler", r"baby", r"student", r"pupil", r"minor", r"teen(?:ager)?", r"boy", r"girl",
+    r"filh[oa]s?", r"net[oa]s?", r"sobrinh[oa]s?", r"entead[oa]s?", r"crianca", r"menin[oa]", r"gemeos", r"gemeas", r"twins", r"bebe", r"alun[oa]s?", r"adolescente", r"menor", r"garot[oa]", r"son", r"daughter", r"kids?", r"child", r"children", r"grandson", r"granddaughter", r"nephew", r"niece", r"stepson", r"stepdaughter", r"toddler", r"baby", r"student", r"pupil", r"minor", r"teen(?:ager)?", r"boy", r"girl",
 )  # fmt: skip
 
+FICTION = (
+    r"livros?", r"filmes?", r"seriado", r"poemas?", r"personage(?:m|ns)", r"contos?", r"romance", r"ficcao", r"novela",
+    r"novel", r"story", r"stories", r"screenplay", r"poem", r"movies?", r"films?", r"characters?", r"fiction\w*", r"sitcom", r"dnd", r"rpg", r"biography", r"biografia",
+    r"celebrity", r"famos[oa]s?", r"famous", r"actors?", r"actress", r"singer", r"president", r"presidente", r"ator", r"atriz", r"cantora?", r"jogador", r"politician", r"king", r"queen",
+    r"dogs?", r"cats?", r"pets?", r"cachorr[oa]", r"gat[oa]s?", r"vet", r"veterinari[oa]", r"puppy", r"kitten",
+)  # fmt: skip
+"""Who is made up, an animal, or known to everybody."""
+
 TOPICAL = (
-    r"escrev[ae]\w*", r"redija", r"crie", r"gere", r"artigos?", r"posts?", r"campanhas?", r"slogans?", r"redacao", r"palestra", r"curso", r"tcc", r"monografia", r"pesquisa", r"estudo", r"trabalho (?:sobre|escolar|de)", r"livros?", r"filmes?", r"seriado", r"poemas?", r"roteiro", r"personagem", r"conto",
+    r"artigos?", r"posts?", r"campanhas?", r"slogans?", r"redacao", r"palestra", r"curso", r"tcc", r"monografia", r"pesquisa", r"estudo", r"trabalho (?:sobre|escolar|de)", r"roteiro",
     r"o que (?:e|sao|significa)", r"qual (?:e )?a diferenca", r"como funciona", r"quais (?:sao )?os sintomas", r"sintomas", r"causas", r"historia d[aeo]", r"tratamentos? para", r"prevencao",
-    r"articles?", r"essays?", r"blog", r"landing page", r"research", r"papers?", r"novel", r"story", r"screenplay", r"poem", r"movies?", r"films?", r"character", r"fiction\w*", r"history of", r"symptoms of", r"what (?:is|are|does)", r"how (?:does|do) (?:\w+ )?work", r"difference between", r"dataset", r"statistics", r"survey", r"awareness", r"charit\w+", r"fundraiser", r"course", r"lecture", r"translate", r"traduz[ai]\w*", r"summari[sz]e", r"app", r"website", r"logo", r"quiz",
+    r"articles?", r"essays?", r"blog", r"landing page", r"research", r"papers?", r"history of", r"symptoms of", r"what (?:is|are|does)", r"how (?:does|do) (?:\w+ )?work", r"difference between", r"dataset", r"statistics", r"survey", r"awareness", r"charit\w+", r"fundraiser", r"course", r"lecture", r"app", r"website", r"logo", r"quiz",
     r"average", r"typical", r"medi[oa] d[eo]", r"em media", r"templates? (?:for|of)", r"an? template", r"modelo de",
 )  # fmt: skip
 """Talk about a subject rather than about somebody."""
+
+MATTERS = (
+    r"demitir", r"demitid[oa]", r"demissao d[aeo]", r"demitindo", r"desligar", r"desligamento", r"dispensar", r"mandar embora", r"mandad[oa] embora", r"advertencia", r"justa causa", r"avaliacao de desempenho",
+    r"fir(?:e|ed|ing)", r"let(?:ting)? \w+ go", r"lay(?:ing)? off", r"laid off", r"terminat(?:e|ing|ion of)", r"dismiss(?:ed|al)?", r"on a pip", r"performance (?:review|improvement)", r"written warning", r"underperform\w*",
+    r"divorci\w+", r"divorc\w+", r"traiu", r"traindo", r"traicao", r"affair", r"cheated", r"cheating on", r"separando", r"lawsuit", r"sued", r"suing", r"processou", r"processando", r"acao trabalhista", r"processo trabalhista", r"testamento", r"inventario",
+    r"asylum", r"deport\w+", r"visa status", r"green card", r"adopt(?:ed|ion)", r"adocao", r"adotad[oa]",
+)  # fmt: skip
+"""Matters of work and family that are told in confidence."""
