@@ -25,7 +25,7 @@ from coreto.routing.detection.verdict import TASKS
 
 PACKAGE = Path(features.__file__).parent
 CACHE = Path(tempfile.gettempdir()) / "coreto-task-embeddings.npz"
-RIDGE_ALONE, RIDGE_BESIDE = 0.2, 0.3
+RIDGE_ALONE, RIDGE_BESIDE = 0.2, 0.6
 EMBEDDING_SHARE = 0.5
 FOLDS = 5
 

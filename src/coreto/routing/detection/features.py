@@ -16,7 +16,7 @@ from coreto.routing.detection.text import language_of, plain, window, words
 BUCKETS = 28_000
 """Two sets of five bytes a bucket stay below 300 kB; 2**15 scored the same."""
 
-WORD, PAIR, LETTERS, CLASS, MARK, START = 1.0, 0.7, 0.25, 0.8, 1.0, 1.2
+WORD, PAIR, LETTERS, CLASS, MARK, START = 1.0, 0.5, 0.3, 0.8, 1.0, 1.2
 """Weights of the kinds of features, found by cross-validation; letters are many and each says little."""
 
 Feature = tuple[int, float]

@@ -9,7 +9,7 @@ from coreto.routing.detection.model import TaskModel
 from coreto.routing.detection.rules import Finding, first_finding
 from coreto.routing.detection.verdict import TASKS, Scores, Task, best, margin, probabilities
 
-SETTLED = 0.45
+SETTLED = 0.6
 """Margin from which the embedder is not asked: cross-validated, it mends one in five decisions below and one
 in a hundred above, and most requests stay above."""
 

@@ -18,7 +18,7 @@ _AR_VERBS = {
     " import export renov verific peg duplic desativ ativ deslig ligu marc compartilh restaur libe"
     " liber compact sincroniz carreg descarreg post procur grav encerr remov aprov emit transfer adicion"
     " limp aplic monitor cadastr renderiz junt acion compr chec confirm busc consult reserv cham par dispar"
-    " imprim encaminh pag fech avis lembr lig us tradu convert arquiv desfaç repit continu tent"
+    " imprim encaminh pag fech aument abaix anex silenci escal tir fix mud troc coloc reprocess solt separ congel acess entreg devolv reajust redefin habilit desabilit inscrev fatur protocol despach rastre mape convoc desmarc remarc compact  avis lembr lig us tradu convert arquiv desfaç repit continu tent"
     " colet derrub suspend reenvi pux jog resgat deplo alert anot notific mat bloque desbloque transcrev",
     "CODE": "refator implement program codific debug depur compil otimiz test tip mock documenta adapt"
     " serializ versiona parse instanci simplific",
@@ -33,7 +33,7 @@ _VERBS = {
     " decompose strategise define defina definir define propor proponha propoe reflita refletir decida decidir"
     " decide decompor decomponha sugira sugere sugerir descreva descreve escolha escolher quebra quebre devise"
     " identify survey simulate rank forecast sequence phase set conceber conceba discuta discutir",
-    "EXEC": "send run execute download delete schedule publish pause restart install update cancel import export"
+    "EXEC": "increase decrease raise lower bump set turn scale mute silence revert attach fill submit ask pin replay settle reset switch kick fire take bring sort separate freeze unfreeze rotate overwrite release hand collect track return refund invite assign reassign tag untag connect disconnect join leave reprocess escalate relaunch top withdraw deposit reply respond answer acknowledge arrange order ship dispatch swap preenche preencha preencher diminui diminua reduz reduza devolve devolva inscreve traz traga tira pede peca pedir ve veja ver da poe bota le confere confira conferir acessa reabre reabra insere insira inserir sobrescreve send run execute download delete schedule publish pause restart install update cancel import export"
     " renew check duplicate deactivate activate disable enable mark share restore grant zip upload sync load"
     " unload post search record kill remove approve issue transfer clean apply watch monitor register render"
     " cut merge buy confirm find look fetch get pull push book reserve call stop start trigger print forward"
@@ -44,19 +44,19 @@ _VERBS = {
     " transfere transfira emite emita emitir imprime imprima poe reverte reverta desfaz desfaca encerra le leia"
     " abre abra abrir renomeia renomeie le corta corte cortar traduz traduza repete repita conta conte mostra"
     " suspende suspenda inclui inclua transcreve transcreva liste lista listar segue siga",
-    "CODE": "refactor implement code program debug compile optimise optimize write rewrite fix port parse mock"
+    "CODE": "drop split extract wrap catch throw handle raise inherit override instantiate parametrize parametrise separa extrai trata tratar substitui substitua substituir leio ler uso usar faco rodo mocko tipo testo cancelo versiono acho refactor implement code program debug compile optimise optimize write rewrite fix port parse mock"
     " serialise serialize unit-test type lint corrige corrija corrigir conserta conserte reescreve reescreva"
     " escreve escreva escrever converte explain explica explique explicar traduz review revisa revise annotate"
     " fatorar resolve resolver tipar testar arruma",
-    "UI": "design redesign centre center align style animate draw sketch mock lay colour color restyle"
+    "UI": "put show hide place position resize thicken thin dim blur round pad crop stretch wrap pin float mostra mostre esconde esconda deixa deixe bota poe aumenta diminui reduz encolhe encolha espaca arredonda suaviza realca destaca sobe desce desca empilha agrupa design redesign centre center align style animate draw sketch mock lay colour color restyle"
     " enlarge shrink stack stick highlight arruma desenhar",
     "MAKE": "create make build generate add put prepare use change adjust improve turn give need want faz faca"
     " fazer escreve escreva escrever poe ponha bota quero preciso transforma transforme da do draft crie cria",
-    "TALK": "tell recommend suggest sing like love think joke translate summarise summarize explain rhyme"
+    "TALK": "say put write compose give name find escreve escreva passa passe wish miss feel conta conte tell recommend suggest sing like love think joke translate summarise summarize explain rhyme"
     " traduza traduz resuma sugere diz dizer explica teach ensina inventa",
 }
 _NOUNS = {
-    "plan": "plano planos planejamento estrategia estrategias roadmap cronograma riscos risco etapas etapa passos"
+    "plan": "vantagens desvantagens upsides downsides advantages disadvantages causas causes lacunas gaps furos holes politica policy regra rule logica logic matriz-de-decisao argumentos arguments objecoes objections escolha choice opcoes options alternativas alternatives comparativo comparison beneficios benefits custo-beneficio trade metas-intermediarias milestone viavel feasible esforco effort estimativas estimates projecao projection cenario scenario hipotese hypothesis meta planilha-de-riscos responsaveis owners donos responsabilidades responsibilities entregas deliverables entregaveis etapas-do marco prioridade sucesso success piloto programa-de-estudos curriculum estudos study treino training revisao review retrospectiva retrospective plano planos planejamento estrategia estrategias roadmap cronograma riscos risco etapas etapa passos"
     " fases fase marcos milestones abordagem criterios prioridades prioridade cenarios hipoteses metas meta okr"
     " okrs escopo viabilidade pros contras swot raci premortem trade-offs tradeoffs tradeoff decisao matriz"
     " raciocinio arquitetura dependencias stakeholders orcamento calendario ordem caminho plan strategy"
@@ -65,7 +65,7 @@ _NOUNS = {
     " contingency contingencia rollout pilot piloto recommendation recomendacao roteiro sequencia sequence"
     " breakdown fluxo assumptions premissas analysis analise impacto impact capacidade capacity causa root"
     " estimate estimativa fallback playbook sprint sprints quarter trimestre semestre backlog rfc",
-    "exec": "email e-mail relatorio relatorios campanha campanhas anuncio anuncios servidor backup backups arquivo"
+    "exec": "saldo balance extrato cartao boarding embarque check-in voo conta contas spam inbox caixa correio correios parcel encomenda parcels estoque inventory stock cadastro comunicado notice recibo receipt comprovante cupom coupon sala room quarto luz luzes lights ar-condicionado alarme alarm chave chaves key keys ambiente environment acesso access permissao permission dominio domain ip hash hashes link redirect vpn replica replicas cluster pods deployment pr merge release-notes formulario-de reembolso refund protocolo agendamento appointment consulta horario schedule playlist download downloads snapshot volume gasto gastos spend faturamento turnover ctr cpa cpc roas lance bid lances bids pixel publico audience criativo creative email e-mail relatorio relatorios campanha campanhas anuncio anuncios servidor backup backups arquivo"
     " arquivos pasta pastas pedido pedidos nota boleto fatura chamado ticket reuniao planilha drive whatsapp"
     " cliente contatos lista container containers deploy branch tag staging producao homologacao pipeline"
     " logs senha usuario orcamento gpu vram modelo report campaign campaigns ad ads server file files folder"
@@ -87,8 +87,8 @@ _NOUNS = {
     " sdk cli boto3 asyncio pydantic sqlalchemy alembic graphql grpc websocket hook hooks useeffect usestate"
     " module modulo modulos biblioteca library package pacote importerror array dict dicionario tupla string"
     " pointer ponteiro memory-leak refactor benchmark pseudocodigo pseudocode macro vba formula crontab helper"
-    " programa programming typer iterator queryset unit-tests",
-    "ui": "tela telas layout layouts botao botoes botoeszinhos cor cores fonte fontes tipografia paleta icone icones menu modal"
+    " programa programming typer iterator queryset unit-tests beautifulsoup scraper selenium playwright requests httpx aiohttp sqlmodel lodash dayjs moment tox poetry npm yarn pnpm pip virtualenv venv terraform helm kubernetes k8s nginx systemd rabbitmq pika kafka celery faker supertest hypothesis property-based lru semaphore semaforo debounce goroutine borrow jinja vscode rails nestjs next.js fastify julia scala elixir haskell perl matlab cobol cors strftime datetime decimal float encoding utf-8 elif list-comprehension comprehension serializer payload constructor construtor inheritance heranca composition composicao import imports pseudo-code rebase cherry-pick one-liner awk grep sed argparse toml dockerizar idempotente idempotent thread-safe",
+    "ui": "galeria gallery carousel mosaico mosaic calendario-visual combinacoes combinations clutter poluido poluida destaque highlight popover overlay dialog dialogo seletor picker selector lista-suspensa accordion acordeao arrastar drag swipe tap toque touch phone phones tablets monitor ultrawide legivel ilegivel readable visualizacao visualization timeline panel console kiosk totem app vitrine frontend front-end contrasts daltonismo daltonicos blindness bonito bonita feio feia ugly pretty clean minimalista minimalist moderno modern vertical horizontal esquerda direita left right topo top bottom canto corner tela telas layout layouts botao botoes botoeszinhos cor cores fonte fontes tipografia paleta icone icones menu modal"
     " dropdown formulario form tema dark-mode css html tailwind flexbox grid card cards cartao cartoes dashboard"
     " painel wireframe mockup prototipo figma interface responsivo responsiva acessibilidade contraste"
     " espacamento margem padding borda bordas sombra sombras gradiente degrade animacao transicao spinner skeleton"
@@ -102,7 +102,7 @@ _NOUNS = {
     " balao baloes title titulo titulos logo logotipo logomarca streamlit gradio flutter swiftui jsx z-index"
     " styled-components svelte viewport column columns coluna colunas row rows linhas centralizado alinhado"
     " alignment estado-vazio empty-state ilustracao illustration design sticky flutuante floating",
-    "talk": "piada piadas joke jokes poema poem haicai haiku poesia historia story filme movie livro book musica"
+    "talk": "condolence condolences pesames parabens congratulations despedida farewell amizade friendship amor love tradicao folclore folklore rima rhyme trava-linguas verse verso fabula fable nome name bebe baby fruta fruit vitamina vitamin doce sweet praia beach montanha mountain sono sleep susto medo fear saudade homesick medico doctor remedio medicine escola school professor teacher prova exam vizinho neighbour neighbor cantor singer compos composed banda band ator actor atriz novela serie series autor author rei king rainha queen guerra-fria imperio empire santo natal christmas pascoa easter carnaval feriado holiday gorjeta tip etiqueta etiquette educacao manners normal verdade true favorito favorita favourite favorite piada piadas joke jokes poema poem haicai haiku poesia historia story filme movie livro book musica"
     " song receita recipe significado meaning palavra word curiosidade trivia opiniao opinion conselho advice"
     " presente gift aniversario birthday capital pais country planeta planets planet animal animais animals"
     " cachorro dog gato cat filho mae pai amigo namorada namorado chefe boss ferias vacation jantar dinner"
