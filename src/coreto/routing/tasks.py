@@ -17,7 +17,7 @@ from coreto.routing.detection.features import View, view
 from coreto.routing.detection.judge import Judgement, judge
 from coreto.routing.detection.lexicon import classes
 from coreto.routing.detection.model import shipped
-from coreto.routing.detection.steps import Step, split
+from coreto.routing.detection.steps import Step, find_steps
 from coreto.routing.detection.verdict import TASKS, Task
 
 __all__ = [
@@ -90,14 +90,15 @@ class Detector:
 
     def split(self, text: str) -> tuple[Step, ...]:
         """The steps of ``text`` by kind of work, in order; one for a request of one kind."""
-        return split(text, self._label)
+        seen = view(text)
+        alone = Step(self._label(seen), text.strip(), seen.language)
+        return find_steps(text, seen, self._label) or (alone,)
 
     def _label(self, seen: View) -> Task:
         return judge(seen, shipped(), self._examples).task
 
     def _result(self, text: str, seen: View, found: Judgement, *, asked: bool) -> TaskDetection:
-        steps = () if found.blank else split(text, self._label)
-        steps = steps if len(steps) > 1 else ()
+        steps = () if found.blank else find_steps(text, seen, self._label)
         label = found.task
         also = _secondary(found, steps)
         tools = label == "execution" or "execution" in also or bool(_TOOLS.search(seen.flat))

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from coreto.routing.detection.lexicon import classes
 from coreto.routing.detection.signals import signals
-from coreto.routing.detection.text import language_of, plain, window, words
+from coreto.routing.detection.text import edges, language_of, plain, window, words
 
 BUCKETS = 28_000
 """Two sets of five bytes a bucket stay below 300 kB; 2**15 scored the same."""
@@ -28,14 +28,15 @@ _MOST_WORDS = 400
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What one look at a text found: its plain form, words, language and marks, and the word classes of
-    its first verb (``none`` without one)."""
+    """What one look at a text found: its plain form, words, language and marks, the word classes of its
+    first verb (``none`` without one), and a long text's first and last line."""
 
     flat: str
     tokens: tuple[str, ...]
     language: str
     marks: frozenset[str]
     opening: tuple[str, ...]
+    edges: tuple[str, ...] = ()
 
 
 def view(text: str) -> View:
@@ -44,7 +45,7 @@ def view(text: str) -> View:
     flat = plain(seen)
     tokens = tuple(words(flat)[:_MOST_WORDS])
     marks = frozenset(signals(seen, flat))
-    return View(flat, tokens, language_of(tokens, seen), marks, _opening(tokens))
+    return View(flat, tokens, language_of(tokens, seen), marks, _opening(tokens), edges(text))
 
 
 def bucket(name: str) -> int:

@@ -1,9 +1,9 @@
 """A text's scores: the learned weights, tipped by the first rule that fits and the nearest example."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coreto.routing.detection.examples import Examples, Likeness
-from coreto.routing.detection.features import View
+from coreto.routing.detection.features import View, view
 from coreto.routing.detection.lexicon import classes
 from coreto.routing.detection.model import TaskModel
 from coreto.routing.detection.rules import Finding, first_finding
@@ -12,6 +12,9 @@ from coreto.routing.detection.verdict import TASKS, Scores, Task, best, margin, 
 SETTLED = 0.6
 """Margin from which the embedder is not asked: cross-validated, it mends one in five decisions below and one
 in a hundred above, and most requests stay above."""
+
+
+_DROWNED = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Judgement:
 
 def judge(seen: View, model: TaskModel, examples: Examples, vector: Scores | None = None) -> Judgement:
     """Score a text; with its embedding's ``vector`` where there is one."""
-    finding, likeness = first_finding(seen), examples.nearest(seen)
+    finding, likeness = first_finding(seen) or _at_the_edges(seen), examples.nearest(seen)
     if likeness is None and is_blank(seen):
         even = (0.0, 0.0, 0.0, 0.0, 0.1)
         return Judgement(even, probabilities(even, 1.0), None, None, embedded=False, blank=True)
@@ -64,3 +67,12 @@ def is_blank(seen: View) -> bool:
         and not seen.marks & {"code", "fence", "trace", "source"}
         and not any(token in classes() for token in seen.tokens)
     )
+
+
+def _at_the_edges(seen: View) -> Finding | None:
+    """What a rule says of a long text's first or last line; louder, since the material drowns it."""
+    for line in seen.edges:
+        finding = first_finding(view(line))
+        if finding is not None:
+            return replace(finding, weight=finding.weight + _DROWNED)
+    return None

@@ -32,6 +32,11 @@ _GO = re.compile(
     r"|(?:try|do it) again|once more|continua|continue|repete|repeat|undo|desfaz|retry|next|proximo)"
     r"(?: (?:now|agora|please|por favor|then|entao|pls))?[.! ]*$"
 )
+_CARRY_ON = re.compile(
+    r"^(?:ok|sim|isso|yes|certo|beleza|great|good|aprovado|approved)?[,.! ]*(?:pode )?"
+    r"(?:segu(?:e|ir|a)|siga|prossiga|prosseguir|continu(?:e|a|ar)|vai em frente|toca|go ahead|proceed|carry on|move on|keep going)"
+    r" (?:com|with|to|a partir|from|conforme|pra|para)\b(?!.*\?)"
+)
 _PLAN_START = re.compile(
     r"^(?:(?:por favor|please|me ajud[ae] a|help me(?: to)?|preciso|i need to|vamos|let's|primeiro|first),? )?"
     r"(?:planej(?:e|a|ar|em)|analis(?:e|a|ar) e (?:planej|propo|recomend)\w+|plan(?: out)?|brainstorm|prioriz\w+|prioriti[sz]e"
@@ -45,7 +50,7 @@ _RUN_START = re.compile(
     r"(?:(?:execut[ae]|rod[ae]|dispar[ae]|acion[ae]|reinici[ae]|agend[ae]|envi[ae]|reenvi[ae]|paus[ae]|cancel[ae]|baix[ae]"
     r"|restaur[ae]|instal[ae]|public(?:a|que)|apag(?:a|ue)|exclu[ia]|delet[ae]|encaminh[ae]|import[ae]|export[ae])"
     r"|run|execute|restart|reboot|schedule|send|resend|email|pause|cancel|download|upload|restore|install|publish|delete"
-    r"|forward|import|export|deploy|unload|rerun|re-run|book|purge|archive|ping|sync)\b(?! (?:me|us) through\b)"
+    r"|forward|import|export|deploy|unload|rerun|re-run|book|purge|archive|ping|sync)\b(?! (?:(?:me|us) through|and|e|or|ou|a pre-?mortem)\b)"
 )
 _MAKE_CODE = re.compile(
     r"^(?:(?:por favor|please|me|preciso (?:de|que voce)|i need|can you|could you|pode),? )?(?:cri[ae]r?|escrev[ae]r?|faz(?:er)?|faca"
@@ -56,7 +61,10 @@ _MAKE_CODE = re.compile(
 )
 _VIDEO = re.compile(
     r"\b(?:roteiro|script|legenda|caption|poema?|conto|piada|joke|haiku?|haicai|toast|brinde|slogan|bio|musica|song|lyrics"
-    r"|redacao|essay|fala|speech|discurso)\b"
+    r"|redacao|essay|speech|discurso)\b"
+)
+_WRITE = re.compile(
+    r"^(?:por favor |please |me |preciso de |i need |can you |pode )?(?:escrev|cri[ae]|fa[zc]|redij|write|create|make|draft|compose|um|uma|an?)\w*\b"
 )
 _SCENE = re.compile(r"\b(?:video|youtube|tiktok|reels?|peca|play|filme|movie|film|podcast|novela|teatro)\b")
 _LANGUAGES = re.compile(
@@ -74,7 +82,7 @@ _OTHER_ART = re.compile(
 _UI_NOUNS = word_set(
     "tela telas layout botao botoes menu modal dropdown formulario wireframe mockup css tailwind sidebar navbar rodape"
     " cabecalho header footer tooltip spinner carrossel carousel avatar paleta fonte fontes palette font fonts button"
-    " buttons screen landing gradiente gradient padding hover prototipo prototype figma tipografia typography"
+    " buttons screen wizard landing gradiente gradient padding hover prototipo prototype figma tipografia typography"
 )
 _TRACEBACK = re.compile(
     r"traceback \(most recent|^\s+at [\w.$<>]+\(|segmentation fault|core dumped|exception in thread"
@@ -102,6 +110,18 @@ def _go_ahead(seen: View) -> Finding | None:
     return Finding("execution", 1.2, "go-ahead for what was said before") if _GO.match(seen.flat) else None
 
 
+def _carry_on(seen: View) -> Finding | None:
+    """ "Go ahead with step 3 of the plan" is about a plan that exists."""
+    return Finding("execution", 1.2, "go-ahead for a step") if _CARRY_ON.match(seen.flat) else None
+
+
+def _hearsay(seen: View) -> Finding | None:
+    """ "Is it true that ..." is talk, unless an example or a measurement is asked for as proof."""
+    if "true" not in seen.marks or seen.marks & {"show-example", "identifier", "code"}:
+        return None
+    return Finding("conversation", 0.6, "asks whether something is true")
+
+
 def _traceback(seen: View) -> Finding | None:
     return Finding("code", 1.2, "error trace") if _TRACEBACK.search(seen.flat) else None
 
@@ -112,7 +132,7 @@ def _not_yet(seen: View) -> Finding | None:
         return None
     kinds = {kind for token in seen.tokens for kind in classes().get(token, ())}
     also: tuple[Task, ...] = ("code",) if "code" in kinds else ("ui",) if "ui" in kinds else ()
-    return Finding("planning", 0.5, "asks to hold the doing back", also)
+    return Finding("planning", 0.9, "asks to hold the doing back", also)
 
 
 def _styled(seen: View) -> Finding | None:
@@ -123,24 +143,23 @@ def _fenced(seen: View) -> Finding | None:
     if not seen.marks & {"fence", "code"}:
         return None
     if _RUN_START.match(seen.flat):
-        return Finding("execution", 0.6, "code to run", ("code",))
-    return Finding("code", 0.5, "source code in the text") if "fence" in seen.marks else None
+        return Finding("execution", 0.9, "code to run", ("code",))
+    return Finding("code", 0.9, "source code in the text") if "fence" in seen.marks else None
 
 
 def _rework_text(seen: View) -> Finding | None:
     """Translating or summing up a text is talk; translating files or code is not."""
-    if not _TRANSLATE.match(seen.flat) or _OTHER_ART.search(seen.flat):
+    if not _TRANSLATE.match(seen.flat) or "file" in seen.marks or _OTHER_ART.search(seen.flat):
         return None
     quoted = "quoted" in seen.marks or ":" in seen.flat or _TEXT.search(seen.flat)
-    return Finding("conversation", 0.9, "text to rework") if quoted else None
+    return Finding("conversation", 1.2, "text to rework") if quoted else None
 
 
 def _piece_of_text(seen: View) -> Finding | None:
     """The script of a video is no program."""
-    if _VIDEO.search(seen.flat) and _SCENE.search(seen.flat) and not _LANGUAGES.search(seen.flat):
-        asks_to_write = bool({"MAKE", "CODE", "TALK"} & {*seen.opening})
-        return Finding("conversation", 0.4, "a piece of text to write") if asks_to_write else None
-    return None
+    if not _WRITE.match(seen.flat) or not _VIDEO.search(seen.flat) or _LANGUAGES.search(seen.flat):
+        return None
+    return Finding("conversation", 0.4, "a piece of text to write") if _SCENE.search(seen.flat) else None
 
 
 def _plan_order(seen: View) -> Finding | None:
@@ -151,7 +170,7 @@ def _run_order(seen: View) -> Finding | None:
     if not _RUN_START.match(seen.flat):
         return None
     code = _MAKE_CODE.search(" ".join(seen.tokens[1:6])) is not None
-    return Finding("execution", 0.5, "order to do or run", ("code",) if code else ())
+    return Finding("execution", 0.9 if code else 0.5, "order to do or run", ("code",) if code else ())
 
 
 def _make_code(seen: View) -> Finding | None:
@@ -173,6 +192,8 @@ def _lay(seen: View) -> Finding | None:
 _RULES: tuple[Callable[[View], Finding | None], ...] = (
     _small_talk,
     _go_ahead,
+    _carry_on,
+    _hearsay,
     _traceback,
     _not_yet,
     _styled,

@@ -31,7 +31,7 @@ _AFTER = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _PAIR = re.compile(
-    r"^(?P<before>(?:\S+\s+){0,4}?)(?P<one>[^\W\d_]+)\s+(?:e|and|&)\s+(?:depois\s+|then\s+|em seguida\s+|já\s+)?"
+    r"^(?:(?:por favor|please|primeiro|first|pode|voc[eê] pode|preciso que voc[eê]|quero que voc[eê]|can you|could you|i (?:want|need) you to),?\s+)?(?P<one>[^\W\d_]+)\s+(?:e|and|&)\s+(?:depois\s+|then\s+|em seguida\s+|já\s+)?"
     r"(?P<two>[^\W\d_]+)\s+(?P<rest>\S.*)$",
     re.IGNORECASE | re.DOTALL,
 )
@@ -74,22 +74,22 @@ def may_be_mixed(seen: View) -> bool:
     )
 
 
-def split(text: str, label_of: LabelOf) -> tuple[Step, ...]:
-    """The steps of ``text``, neighbours of one kind put together; a single one for a request of one kind."""
-    whole = view(text)
-    if len(text) > WINDOW or "fence" in whole.marks or "code" in whole.marks or not may_be_mixed(whole):
-        return (Step(label_of(whole), text.strip(), whole.language),)
+def find_steps(text: str, whole: View, label_of: LabelOf) -> tuple[Step, ...]:
+    """The steps of ``text`` (``whole`` is its view), neighbours of one kind put together; none for a request
+    of one kind. Source code and what is longer than the window are left whole."""
+    if len(text) > WINDOW or whole.marks & {"fence", "code"} or not may_be_mixed(whole):
+        return ()
+    parts = _parts(text.strip())
+    if len(parts) < 2:
+        return ()
     steps: list[Step] = []
-    for part in _parts(text.strip()):
-        seen = view(part)
-        label = label_of(seen)
+    for part in parts:
+        label = label_of(view(part))
         if steps and steps[-1].label == label:
             steps[-1] = Step(label, f"{steps[-1].text}; {part}", whole.language)
         else:
             steps.append(Step(label, part, whole.language))
-    if len(steps) < 2:
-        return (Step(label_of(whole), text.strip(), whole.language),)
-    return tuple(steps[:_MOST_STEPS])
+    return tuple(steps[:_MOST_STEPS]) if len(steps) > 1 else ()
 
 
 def _parts(text: str) -> list[str]:
@@ -115,7 +115,7 @@ def _joined(parts: list[str]) -> list[str]:
     """``parts``, what is no order of its own given back to the part before it."""
     kept: list[str] = []
     for part in parts:
-        if kept and (not _orders(part) or _CONDITION.match(part) or not _orders(kept[-1])):
+        if kept and (not _orders(part) or not _orders(kept[-1]) or _CONDITION.match(kept[-1])):
             kept[-1] = f"{kept[-1]}, {part}"
         else:
             kept.append(part)

@@ -13,7 +13,11 @@ def word_set(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
 
+_MATERIAL = 400
+"""Characters from which a text is taken to bring material along."""
+
 _WORD = re.compile(r"[^\W_]+(?:[-'’.#+_/][^\W_]+)*[+#]*|[?!]")
+_CLITIC = re.compile(r"(?<=[a-z]{3})-(?:l?[oa]s?|me|se|lhes?|nos)\b")
 _SPACE = re.compile(r"\s+")
 
 _PORTUGUESE = word_set(
@@ -40,6 +44,12 @@ def window(text: str) -> str:
     return text if len(text) <= WINDOW else f"{text[:half]}\n{text[-half:]}"
 
 
+def edges(text: str) -> tuple[str, ...]:
+    """The first and last line of a text with material, where requests stand; none of a short text."""
+    lines = window(text).strip().splitlines() if len(text) > _MATERIAL else []
+    return tuple(line for line in (lines[0], lines[-1]) if len(line) <= _MATERIAL) if len(lines) > 2 else ()
+
+
 def plain(text: str) -> str:
     """``text`` in lower case, without accents, its white space single."""
     if text.isascii():
@@ -49,8 +59,8 @@ def plain(text: str) -> str:
 
 
 def words(flat: str) -> list[str]:
-    """The words of a :func:`plain` text, with ``?`` and ``!`` as words of their own."""
-    return _WORD.findall(flat)
+    """The words of a :func:`plain` text, with ``?`` and ``!`` as words of their own; ``rode-o`` is ``rode``."""
+    return _WORD.findall(_CLITIC.sub("", flat) if "-" in flat else flat)
 
 
 def language_of(tokens: Sequence[str], original: str) -> str:
