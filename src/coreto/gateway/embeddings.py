@@ -43,7 +43,14 @@ async def _attempt(
 ) -> Json:
     deployment = chosen.deployment
     asked = replace(call, model=deployment.model, limits=chosen.limits)
+    places = ward.places(chosen)
     reservation = await ward.budgets.admit(call, deployment) if ward.budgets else None
+    try:
+        await places.enter(None)
+    except BaseException:
+        if reservation is not None:
+            reservation.release()
+        raise
     started = ward.clock.monotonic()
     ward.health.starting(deployment)
     usage = Usage()
@@ -61,6 +68,7 @@ async def _attempt(
         failure = error
         raise
     finally:
+        places.leave()
         seconds = ward.clock.monotonic() - started
         outcome = "canceled"
         if failure is not None:

@@ -36,6 +36,7 @@ class Site:
     #: as :class:`~coreto.resilience.plan.Candidate` has them
     constrains: bool = False
     prefill: bool = False
+    at_once: int = 100
     #: the provider whose server passes its calls on, where it has none of its own
     through: str | None = None
     #: why it cannot be used at all, with the mend; ``None`` when it can
@@ -97,6 +98,7 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
         provider.whole if isinstance(provider, OpenAICompatible) else None,
         constrains=constrains,
         prefill=constrains or kind == "openrouter",
+        at_once=section.max_connections,
         through=through,
         unusable=unusable,
     )

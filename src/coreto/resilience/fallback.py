@@ -1,10 +1,11 @@
 """Asks one candidate after the other until one answers."""
 
+import math
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from coreto.clock import Clock
@@ -29,6 +30,7 @@ from coreto.resilience.attempt import Seen
 from coreto.resilience.continuation import continued
 from coreto.resilience.health import Block, HealthBook
 from coreto.resilience.history import portable
+from coreto.resilience.places import Places
 from coreto.resilience.plan import Candidate, Journal, Plan
 from coreto.resilience.repair import repaired
 from coreto.resilience.retry import wait_before
@@ -50,6 +52,14 @@ class Ward:
     rng: random.Random
     successor: Callable[[Candidate, CallError], Candidate | None]
     budgets: Budgets | None = None
+    _places: dict[str, Places] = field(default_factory=dict[str, Places])
+
+    def places(self, candidate: Candidate) -> Places:
+        """Those of the candidate's provider."""
+        places = self._places.get(candidate.deployment.provider)
+        if places is None:
+            places = self._places[candidate.deployment.provider] = Places(candidate.at_once)
+        return places
 
 
 class Fallback:
@@ -338,9 +348,20 @@ class _Tries:
     async def begin(self) -> "_Try":
         """Start the next try. Raises :class:`CallError` where it may not be made."""
         fallback, asked = self._fallback, self.asked
-        if asked.deadline <= fallback.ward.clock.monotonic():
+        left = asked.deadline - fallback.ward.clock.monotonic()
+        if left <= 0:
             raise TimedOutError("the call's deadline has passed")
-        return _Try(fallback, self._candidate, asked, await fallback.admitted(self._candidate, asked))
+        reservation = await fallback.admitted(self._candidate, asked)
+        places = fallback.ward.places(self._candidate)
+        try:
+            await places.enter(None if left == math.inf else left)
+        except BaseException as error:
+            if reservation is not None:
+                reservation.release()
+            if isinstance(error, TimeoutError):
+                raise TimedOutError(f"all {places.most} connections are in use") from None
+            raise
+        return _Try(fallback, self._candidate, asked, reservation)
 
     async def failed(self, error: CallError) -> None:
         """A try ended in ``error``: get ready for the next one, if there is any. Raises it when nobody else
@@ -397,6 +418,7 @@ class _Try:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         health, deployment = self._ward.health, self._candidate.deployment
+        self._ward.places(self._candidate).leave()
         seconds = self._ward.clock.monotonic() - self._seen.started
         failure: CallError | None = None
         if error is None:

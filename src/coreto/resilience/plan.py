@@ -25,6 +25,8 @@ class Candidate:
     constrains: bool = False
     #: the server takes the beginning of an answer as the last message
     prefill: bool = False
+    #: attempts its server is given at once; more wait, which spends the call's time and not the attempt's
+    at_once: int = 100
 
 
 @dataclass(frozen=True, slots=True)

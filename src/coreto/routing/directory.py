@@ -244,6 +244,7 @@ class DirectoryBuilder:
             window=(role and role.context) or (known and known.context),
             constrains=own,
             prefill=site.prefill and (own or not site.constrains),
+            at_once=site.at_once,
         )
 
     def _deployment(self, name: str, site: Site, model: str) -> Deployment:

@@ -1,12 +1,11 @@
 """How much at once and how much a minute: a token bucket a key, and places for calls with a queue before them."""
 
-import asyncio
 import math
-from collections import deque
 from dataclasses import dataclass, field
 
 from coreto.clock import Clock
 from coreto.errors import CoretoError
+from coreto.resilience.places import Places
 
 _LONGEST_WAIT = 60
 
@@ -52,65 +51,43 @@ class Bucket:
 
 
 class Gate:
-    """``most`` places; who finds them taken waits, first come, first served, in a queue of ``most_queued``."""
+    """``most`` places, with a queue of ``most_queued`` before them."""
 
     def __init__(self, clock: Clock, most: int = 256, most_queued: int = 1024) -> None:
         self.clock = clock
-        self.running = 0
-        self._most = most
+        self._places = Places(most)
         self._most_queued = most_queued
-        self._queue: deque[asyncio.Future[None]] = deque()
         self._typical = 1.0  # seconds that a place is held
 
     @property
+    def running(self) -> int:
+        return self._places.taken
+
+    @property
     def queued(self) -> int:
-        return len(self._queue)
+        return self._places.waiting
 
     async def enter(self, within: float) -> bool:
         """Take a place; whether one had to be waited for. Every entry needs a :meth:`leave`.
 
         Raises :class:`BusyError` when the queue is full, or no place is free ``within`` so many seconds.
         """
-        if self.running < self._most and not self._queue:
-            self.running += 1
-            return False
-        if len(self._queue) >= self._most_queued:
+        if self._places.waiting >= self._most_queued and self._places.taken >= self._places.most:
             raise BusyError(
-                f"all {self._most} places are taken and {len(self._queue)} requests wait already",
+                f"all {self._places.most} places are taken and {self.queued} requests wait already",
                 self._hint(),
             )
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(place)
         try:
-            async with asyncio.timeout(within):
-                await place
-        except BaseException as error:
-            self._give_up(place)
-            if isinstance(error, TimeoutError):
-                raise BusyError(f"no place became free within {within:g} s", self._hint()) from None
-            raise
-        return True
+            return await self._places.enter(within)
+        except TimeoutError:
+            raise BusyError(f"no place became free within {within:g} s", self._hint()) from None
 
     def leave(self, held: float) -> None:
         """Give back a place that was ``held`` for so many seconds."""
         self._typical += (held - self._typical) / 10
-        self._pass_on()
-
-    def _pass_on(self) -> None:
-        while self._queue:
-            place = self._queue.popleft()
-            if not place.done():
-                place.set_result(None)  # the place changes hands: `running` stays
-                return
-        self.running -= 1
-
-    def _give_up(self, place: "asyncio.Future[None]") -> None:
-        if place.done() and not place.cancelled():
-            self._pass_on()  # it came in the moment of leaving
-        elif place in self._queue:
-            self._queue.remove(place)
+        self._places.leave()
 
     def _hint(self) -> float:
         """Seconds until what waits now will have had its turn."""
-        rounds = (len(self._queue) + 1) / self._most
+        rounds = (self.queued + 1) / self._places.most
         return min(max(math.ceil(self._typical * rounds), 1), _LONGEST_WAIT)
