@@ -42,8 +42,8 @@ _SHAPES = re.compile(
     re.VERBOSE | re.ASCII,
 )  # fmt: skip
 _NO_KEY = re.compile(
-    r"(?<![a-z])(?:your|sua|seu|tu|example|exemplo|placeholder|change|changeme|replace|insert|dummy|fake|aqui|here|todo)(?![a-z])"
-    r"|EXAMPLE|x{6,}|X{6,}|\.\.\.|\*\*\*|0{10,}|1234567890{1}abc|abcdefghij|_here|_aqui"
+    r"(?<![a-z0-9])(?:your|sua|seu|example|exemplo|placeholder|change|changeme|replace|insert|dummy|fake|aqui|here|todo)(?![a-z0-9])"
+    r"|EXAMPLE|x{6,}|X{6,}|\.\.\.|\*\*\*|0{10,}|1234567890abc|abcdefghij|_here|_aqui"
 )
 _BLOCK = re.compile(
     r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\s|\\n){0,4}(?=[A-Za-z0-9+/=:\s\\,-]{0,200}?[A-Za-z0-9+/=]{16})"
