@@ -11,9 +11,10 @@ from coreto.routing.sensitive.folding import Folded
 from coreto.routing.sensitive.spans import Span
 
 _CANDIDATE = re.compile(
-    r"(?<![\w.,/@#+-])(?:(?P<plus>\+|00(?=[1-9]))[ ]?)?\(?\d{1,15}+(?:(?:[ ]?[().-]{1,2}[ ]?|[ ])\d{1,15}+){0,14}+(?![\w@]|[.,/:-]\d)",
+    r"(?<![\w.,/@#+-])(?:(?P<plus>\+|00(?=[1-9]))[ ]?)?\(?\d{1,15}+(?:(?:[ ]?[().-]{1,2}[ ]?|[ ])\d{1,15}+){0,14}+",
     re.ASCII,
 )
+_GOES_ON = re.compile(r"[\w@]|[.,/:-]\d", re.ASCII)
 _TRUNK = re.compile(r"(?<![\w])0 ?x{2} ?(?=\d{2}\b)")
 _BRAZIL = re.compile(
     r"(?:\+?55 ?)?(?:\(0?[1-9]\d\) ?(?:9[ .]?)?\d{4}[ .-]?\d{4}|0?[1-9]\d[ .-](?:9[ .]?)?\d{4}[ .-]?\d{4})"
@@ -40,23 +41,42 @@ def find_phones(seen: Folded) -> Iterator[Span]:
     if "x" in seen.low and _TRUNK.search(seen.low):  # "0 xx 19 …", as numbers were printed for years
         plain = _TRUNK.sub(lambda m: " " * len(m.group()), seen.low)
     for match in _CANDIDATE.finditer(plain):
-        written = match.group()
-        digits = "".join(c for c in written if c.isdigit())
-        if 8 <= len(digits) <= 15 and _is_phone(seen, match, written, digits):
-            start = match.start()
-            yield Span(start, match.end(), "phone")
+        for start, end in _parts(plain, match):
+            written = plain[start:end]
+            digits = "".join(c for c in written if c.isdigit())
+            plus = start == match.start() and match.group("plus") is not None
+            if 8 <= len(digits) <= 15 and _is_phone(seen, (start, end), written, plus=plus):
+                yield Span(start, end, "phone")
+                break
 
 
-def _is_phone(seen: Folded, match: re.Match[str], written: str, digits: str) -> bool:
+def _parts(plain: str, match: re.Match[str]) -> Iterator[tuple[int, int]]:
+    """The candidate as it stands; then what in it has a phone's form, where another number follows."""
+    ends = [group.end() for group in re.finditer(r"\d+", match.group(), re.ASCII)]
+    spans = [match.span()]
+    if match.group("plus"):
+        counted = [(end, sum(c.isdigit() for c in match.group()[:end])) for end in ends[:10]]
+        spans += [(match.start(), match.start() + end) for end, size in reversed(counted) if 10 <= size <= 15]
+    if len(ends) > 1:
+        for pattern in (_BRAZIL, _AMERICA):
+            spans += [inner.span() for inner in pattern.finditer(plain, match.start(), match.end())]
+    for start, end in spans:
+        inside = start > match.start() and plain[start - 1].isalnum()
+        if not inside and not _GOES_ON.match(plain, end):
+            yield start, end
+
+
+def _is_phone(seen: Folded, place: tuple[int, int], written: str, *, plus: bool) -> bool:
+    digits = "".join(c for c in written if c.isdigit())
     if digits.startswith(("0800", "0300", "0500", "1800", "18009")) or written.startswith(
         ("(800)", "800-", "888-")
     ):
         return False
-    left, right = before(seen.low, match.start()), after(seen.low, match.end())
+    left, right = before(seen.low, place[0]), after(seen.low, place[1])
     said = min(nearest(_SAID, left), nearest(_NUMBER, left))
     thing = nearest(THINGS, left)
     said_after = _SAID.search(right) is not None or _NUMBER.search(right) is not None
-    if match.group("plus"):
+    if plus:
         return len(digits) >= 9 and (said < 10_000 or said_after or is_number(written, None))
     if thing < said:
         return False

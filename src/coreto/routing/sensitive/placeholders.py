@@ -66,8 +66,9 @@ def _beginnings(labels: tuple[str, ...]) -> re.Pattern[str]:
     for label in labels:
         letters = [r"\\?[ _-]?" if letter == "_" else letter for letter in label]
         nested = r"(?:\\?(?:[ _-]?(?:\d{1,6} ?\\?)?)?)?"
-        for letter in reversed(letters):
-            nested = rf"(?:{letter}{nested})?" if letter is not letters[0] else f"{letter}{nested}"
+        for letter in reversed(letters[1:]):
+            nested = rf"(?:{letter}{nested})?"
+        nested = letters[0] + nested
         parts.append(nested)
     return re.compile(rf"(?:\\?\[? ?(?i:{'|'.join(parts)})|\\?\[ ?|\\)\Z", re.ASCII)
 
