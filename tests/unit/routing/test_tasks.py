@@ -77,6 +77,7 @@ def test_tasks_the_commanders_examples(text, label, also):
         ("Write the script of a video about bees", "conversation", "a piece of text to write"),
         ("Monta um cronograma para a obra", "planning", "order to plan"),
         ("Draw up a marketing plan for the winery", "planning", "order to plan"),
+        ("Script that renames pictures by date", "code", "program to write"),
         ("Reinicie o roteador da loja", "execution", "order to do or run"),
         ("Restart the router in the shop", "execution", "order to do or run"),
         ("Faz uma função em Ruby que inverte texto", "code", "program to write"),

@@ -9,13 +9,14 @@ from coreto.routing.detection.text import FUNCTION_WORDS
 from coreto.routing.detection.verdict import Task, task
 
 NEAR = 0.6
-"""Cosine from which an example decides; of the shipped prompts 1 in 100 has a neighbour of another task there."""
+"""Cosine from which an example decides: of 2,266 shipped prompts none has a neighbour of another task there (at
+0.5 two have, at 0.4 one in a hundred)."""
 
 KIN = 0.3
 """Cosine from which an example begins to weigh."""
 
-_CERTAIN = 2.0
-"""Added to the score of the example's task: more than learned weights ever differ by (1.9)."""
+_CERTAIN = 4.0
+"""Added to the score of the example's task: more than learned weights and a rule differ by (3.5 at most)."""
 
 
 @dataclass(frozen=True, slots=True)

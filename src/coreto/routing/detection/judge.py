@@ -10,11 +10,11 @@ from coreto.routing.detection.rules import Finding, first_finding
 from coreto.routing.detection.verdict import TASKS, Scores, Task, best, margin, probabilities
 
 SETTLED = 0.6
-"""Margin from which the embedder is not asked: cross-validated, it mends one in five decisions below and one
-in a hundred above, and most requests stay above."""
+"""Margin from which the embedder is not asked. Cross-validated: below stand 30 of 100 prompts, and the embedder
+lifts their accuracy from 0.71 to 0.83; above it changes nothing (0.974 to 0.976)."""
 
-
-_DROWNED = 0.6
+_DROWNED = 1.2
+"""Added to what a rule says of a long text's first or last line."""
 
 
 @dataclass(frozen=True, slots=True)
