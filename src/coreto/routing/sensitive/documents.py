@@ -161,7 +161,7 @@ _DOCUMENTS = (
         ),
         heads("placa", "license", "licence", "number", "registration", "plate", "carro", "moto", "veiculo", "car", "cars",
               "vehicle", "truck", "caminhao", "detran", "multa", "estacionad", "parked", "uber"),
-        _number(r"[a-z]{3}[ -]?\d[a-j0-9]\d{2}|\d[a-z]{3}\d{3}|[a-z]{2}\d{2} ?[a-z]{3}"),
+        _number(r"[a-z]{3}[ -]?\d[a-z0-9]\d{2}|\d[a-z]{3}\d{3}|[a-z]{2}\d{2} ?[a-z]{3}"),
     ),
     _Document("device", words(r"imei"), heads("imei"), _number(r"\d{15}"), checkdigits.luhn),
 )  # fmt: skip

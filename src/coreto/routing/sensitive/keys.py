@@ -57,7 +57,7 @@ _SEED = re.compile(
 
 _NAME = (
     r"(?:api[ _-]?keys?|x-api-key|apikey|access[ _-]?(?:keys?|tokens?)|secret[ _-]?(?:access[ _-]?)?keys?|(?:auth|bearer|bot|refresh|session|personal access|id|csrf|service|deploy)[ _-]?tokens?"
-    r"|client[ _-]?secret|(?:app|webhook|signing|shared|consumer)[ _-]?(?:signing[ _-]?)?secret|private[ _-]?key|account[ _-]?key|encryption[ _-]?key|license[ _-]?key|auth[ _-]?key"
+    r"|(?:client|api)[ _-]?secret|(?:app|webhook|signing|shared|consumer)[ _-]?(?:signing[ _-]?)?secret|private[ _-]?key|account[ _-]?key|encryption[ _-]?key|license[ _-]?key|auth[ _-]?key"
     r"|tokens?|secrets?|segredos?|credentials?|credenciais|credencial|chaves?|keys?|bearer|authorization|chave de (?:acesso|api)|token de acesso|sid)"
 )
 _NAMED = re.compile(

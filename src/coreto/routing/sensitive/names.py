@@ -39,7 +39,15 @@ GIVEN_NAMES = frozenset(
     ronald rosa rose ross roy russell ruth ryan sally sam samantha samuel sandra sanjay sara sarah scott sean seth shannon sharon
     shirley simon sofia sophie stacy stanley stephanie stephen steve steven stuart susan tara ted teresa terry theresa thomas tim
     timothy tina todd tom tommy tony tracy travis tyler vanessa vera veronica victor victoria viktor vincent virginia walter wanda
-    warren wayne wendy wes will yolanda yusuf zach zoe emilia ines lucia carmen dolores manuel antonia raquel ximena
+    warren wayne wendy wes will yolanda yusuf zach zoe tanya hank nate greta dale piper trevor kenji owen beth karin ingrid bjorn sven lars hiro yuki akira mei wei li ming jin soo
+    ravi anil amit deepak sunita lakshmi meera arun vijay rahul neha pooja ali ahmed hassan omar layla yasmin leila samir tariq khalid aisha fatou kofi
+    amara chidi ngozi kwame tunde esther deborah miriam ezra levi asher silas jude theo hugo felix otto klaus jurgen heidi greta ilse petra marta
+    agnieszka katarzyna piotr tomasz jan pavel ivana dragan milos nikola stefan elena irina svetlana olena dmitry sergei yuri boris natasha
+    adilson josias ademir odete jussara tatiane vagner jaci samir valmir osvaldo leandro icaro manu nando gabi josefina marlene ivone elenice edilene
+    rosilene lucineia jurandir claudinei vanderlei wanderson washington waldir juscelino genivaldo edmilson edvaldo reinaldo arnaldo agnaldo
+    helder heber kaua kauan luan ruan ryan enzo gael noah ravi theo lorenzo bento benicio antonella liz maite ayla cecilia eloa
+    elisabete deise dayane rayane jessyca stefany kelvin kleber marlon maicon michel nathalia pamela poliana tainara thaina valdirene vivian
+    emilia ines lucia carmen dolores manuel antonia raquel ximena
     """.split()  # noqa: SIM905  # prose is easier to extend than 500 quoted strings
 )
 """Accents folded away. Whatever is missing is still a name beside a title, a role or a family name."""
@@ -49,7 +57,7 @@ ALSO_WORDS = frozenset(
     rosa clara gloria vera norma will rose frank pat ray bob jean art grace joy hope mark may june bill rich dawn sue angel carol
     austin virginia charlotte jordan jackson madison victoria vitoria conceicao aparecida fatima lourdes cruz dean logan robin
     chen kim lynn leon santiago alexandria florence paris wayne stella aurora esperanca mara ester lia lara mercedes diego
-    orlando san ken dan cida may sam ben don josefa barry kelly jade nina davi elias wilson warren max ross
+    orlando san ken dan cida may sam ben don josefa barry kelly jade nina davi elias wilson warren max ross marco luz sol gil nilo ramos leo estela
     """.split()  # noqa: SIM905  # prose is easier to extend than 500 quoted strings
 )
 """Given names that are common words or places too; in small letters they count for nothing."""
@@ -86,6 +94,7 @@ NOT_PEOPLE = frozenset(
     ltda inc llc corp gmbh company empresa group grupo
     green party partido democrat democrats republican republicans labour tory pt psol pl psdb mdb
     muslim christian jewish catholic hindu buddhist islam islamic catholics jews muslims evangelical navajo latino latina hispanic
+    face touch acme globex initech umbrella hooli contoso pixel galaxy iphone tesla toyota honda ford
     black white asian alzheimer parkinson crohn hodgkin asperger down tourette hashimoto prozac zoloft ozempic lithium insulin
     """.split()  # noqa: SIM905  # prose is easier to extend than 500 quoted strings
 )

@@ -12,6 +12,9 @@ _URL = re.compile(
 )
 _DATABASES = ("postgres", "mysql", "mariadb", "mongodb", "redis", "rediss", "amqp", "mssql", "sqlserver", "oracle", "clickhouse",
               "cockroach", "jdbc", "snowflake", "couchbase", "neo4j", "bolt", "cassandra", "db2", "elasticsearch", "memcached")  # fmt: skip
+_URL_QUERY = re.compile(
+    rf"(?<![a-z0-9])(?:jdbc:)?(?:{'|'.join(_DATABASES)})[a-z0-9+]{{0,20}}://[^\s'\"?]{{1,200}}\?(?:[^\s'\"]{{0,200}}?&)?(?:password|pwd|pass)=(?P<word>[^\s&'\"]{{3,120}})"
+)
 _PLACEHOLDERS = frozenset({
     "password", "pass", "passwd", "pwd", "senha", "secret", "user", "username", "your_password", "yourpassword", "sua_senha",
     "example", "exemplo", "changeme", "xxx", "xxxx", "xxxxx", "string", "str", "none", "null", "nil", "undefined", "true", "false",
@@ -30,10 +33,13 @@ _IS = re.compile(
 _DIRECT = re.compile(r"(?: (?:nova|new|atual|root|admin))? (?P<value>\S{5,128})")
 _MINE = re.compile(r"(?<![a-z])(?:minha|nossa|my|our|mi|the|dele|dela|his|her|a) (?:[\w-]+ ){0,2}$")
 _CLUES = heads("password", "passwd", "passphrase", "passcode", "pwd", "senha", "contrasena", "clave", "palavra", "pass", "pw",
-               "pin", "codigo", "code", "otp", "cvv", "cvc", "login")  # fmt: skip
+               "pin", "codigo", "code", "otp", "cvv", "cvc", "login", "acesso", "access", "credential", "credencial")  # fmt: skip
 _CODE = re.compile(
-    r"(?<![a-z0-9])(?:codigo (?:de (?:verificacao|seguranca|acesso|confirmacao)|do (?:sms|whatsapp|banco))|(?:verification|security|confirmation|one-time|login|2fa|sms) code"
+    r"(?<![a-z0-9])(?:codigo (?:de (?:verificacao|seguranca|acesso|confirmacao)|do (?:sms|whatsapp|banco))|codigo (?:do|da) (?:portao|alarme|porta|cofre|predio)|(?:gate|door|alarm|entry|safe|lockbox|building|access) code|(?:verification|security|confirmation|one-time|login|2fa|sms) code"
     r"|otp|cvv|cvc|cvv2|pin|senha de (?:4|6|quatro|seis) digitos|token do (?:banco|app))(?![a-z0-9])(?P<gap>[^\n\d]{0,36}?)(?P<value>\d{3,8})(?![\w.,/-]\w|\w)"
+)
+_LOGIN = re.compile(
+    r"(?<![a-z])(?:login|acesso|access|credentials?|credenciais|user(?:name)?|usuario|conta|root|admin|ssh|ftp|vpn)(?: is| e)?[:=]?(?: [\w.@-]{2,40})? ?[/|] ?(?P<value>\S{5,80})"
 )
 _GPIO = words(
     r"gpio",
@@ -67,6 +73,10 @@ def find_passwords(seen: Folded) -> Iterator[Span]:
     if not _CLUES & seen.heads:
         return
     yield from _said(seen)
+    for match in _LOGIN.finditer(seen.low):
+        value = seen.plain[match.start("value") : match.end("value")].rstrip(".,;:)\"'")
+        if _strong(value) and re.search(r"[A-Za-z]", value) and not re.search(r"[/@]\w+\.", value):
+            yield Span(match.start("value"), match.start("value") + len(value), "password")
     if seen.has_digits:
         for match in _CODE.finditer(seen.low):
             if not _GPIO.search(seen.low[max(0, match.start() - 40) : match.end() + 30]):
@@ -82,6 +92,10 @@ def _in_urls(seen: Folded) -> Iterator[Span]:
             continue
         database = match.group("scheme").startswith(_DATABASES)
         yield Span(match.start(), match.end(), "db_url" if database else "password")
+
+    for match in _URL_QUERY.finditer(seen.low):
+        if not _stands_for_any(seen.plain[match.start("word") : match.end("word")]):
+            yield Span(match.start(), match.end(), "db_url")
 
 
 def _said(seen: Folded) -> Iterator[Span]:
@@ -117,8 +131,10 @@ def _value(seen: Folded, name: re.Match[str], match: re.Match[str], pattern: re.
     ):
         return None
     if pattern is _ASSIGNED:
-        fits = not _CODE_LIKE.search(value) and (
-            quoted or _mixed(value) or _lonely(seen, start + len(value), value)
+        fits = (
+            not _CODE_LIKE.search(value)
+            and not (value.isdigit() and len(value) < 4)
+            and (quoted or _mixed(value) or _lonely(seen, start + len(value), value))
         )
     elif pattern is _IS:
         fits = _is_told(seen, name, match.group("link"), start, value) or (

@@ -80,10 +80,9 @@ def _is_phone(seen: Folded, place: tuple[int, int], written: str, *, plus: bool)
         return len(digits) >= 9 and (said < 10_000 or said_after or is_number(written, None))
     if thing < said:
         return False
-    if _BRAZIL.fullmatch(written) and not (written[:1] != "(" and re.match(r"\d{2}\.", written)):
-        return is_number(written, "BR") and (
-            said < 10_000 or said_after or "-" in written or "(" in written or len(digits) >= 11
-        )
+    dotted = written[:1] != "(" and re.match(r"\d{2}\.", written) is not None
+    if _BRAZIL.fullmatch(written) and not dotted and is_number(written, "BR"):
+        return said < 10_000 or said_after or "-" in written or "(" in written or len(digits) >= 11
     if _AMERICA.fullmatch(written):
         return is_number(written, "US")
     if said >= 10_000 and not said_after:

@@ -64,7 +64,7 @@ _HOME = words(
     r"mor[oa]", r"moram", r"moramos", r"minha casa", r"meu (?:endereco|apartamento|predio|apto)", r"entreg\w*", r"deliver\w*", r"ship", r"lives?", r"living",
     r"home", r"house", r"apto?\.?", r"apartamento", r"apt\.?", r"flat", r"bloco", r"casa", r"clientes?", r"client", r"customer", r"me busca", r"buscar?",
     r"pick (?:me|her|him|them)? ?up", r"dele", r"dela", r"his", r"her", r"residen\w+", r"endereco", r"address", r"mand[oae]r?", r"envi\w+", r"send",
-    r"interfone", r"fundos", r"portaria", r"resid[eo]", r"mudei", r"moved", r"moving",
+    r"interfone", r"leave", r"parcel", r"package", r"encomenda", r"fundos", r"portaria", r"resid[eo]", r"mudei", r"moved", r"moving",
 )  # fmt: skip
 _FAMOUS = re.compile(
     r"221b baker|10 downing|1600 pennsylvania|paulista,? 1578|avenida paulista,? (?:no?\.? )?1578|742 evergreen|4 privet|12 grimmauld|1 infinite loop|amphitheatre parkway|1 hacker way|sesame street|350 fifth avenue"
@@ -154,10 +154,11 @@ def _addresses(seen: Folded) -> Iterator[Span]:
 
 def _is_home(seen: Folded, match: re.Match[str]) -> bool:
     """Whether it is somebody's address and not that of a museum or of a detective in a novel."""
-    around = before(seen.low, match.start(), 80) + match.group().lower() + after(seen.low, match.end(), 60)
-    if _FAMOUS.search(around):
+    around = before(seen.low, match.start(), 80) + " | " + after(seen.low, match.end(), 60)
+    written = match.group().lower()
+    if _FAMOUS.search(written + after(seen.low, match.end(), 20)):
         return False
-    return _PUBLIC.search(around) is None or _HOME.search(around) is not None
+    return _PUBLIC.search(around) is None or _HOME.search(written + around) is not None
 
 
 def _coordinates(seen: Folded) -> Iterator[Span]:

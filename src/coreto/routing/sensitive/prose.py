@@ -26,6 +26,10 @@ _ABBREVIATED = re.compile(
 _MONEY = re.compile(
     r"(?:r\$|us\$|\$|€|£|usd|brl|eur) ?\d|(?<![\w])\d[\d.,]* ?(?:mil|k|reais|euros?|dolares|dollars|brl|usd|eur|gbp|milh\w+|million|thousand|a year|a month|por mes|por ano)(?![a-z])"
 )
+_FIGURE = re.compile(r"(?<![\d.,/-])(?:\d{1,3}[.,]\d{3}|\d{4,6})(?![\d.,/-]*\d)")
+_PAY_SIZE = re.compile(  # nobody's pay is $12, unless it is an hour's
+    r"\d[\d.,]*\d{2}|\d ?(?:k|mil|thousand|milh\w+|million)(?![a-z])|(?:an|per|por|/) ?(?:hour|hora|h|day|dia|week|semana)(?![a-z])"
+)
 _DIGIT = re.compile(r"\d")
 _AGE = re.compile(
     r"(?<![\d.,/])(?:[1-9]|1[0-7])(?: ?(?:anos?|anin?hos|meses|years?(?: old)?|yo|y/o|months?(?: old)?)(?![a-z])|-year-old|-month-old)|(?<=[ (])(?:[1-9]|1[0-7])(?=\))|(?<=[a-z], )(?:[1-9]|1[0-7])(?=,)|(?:is|turned|fez|has turned) (?:[1-9]|1[0-7])(?![\d:/.,%])"
@@ -35,21 +39,22 @@ _CID = re.compile(
     r"(?<![a-z])(?:cid|icd)(?:-?1[01])?[ :-]{1,3}[a-tv-z]\d{2}(?:\.\d{1,2})?(?![a-z0-9])|(?<![a-z0-9.])[a-tv-z]\d{2}\.\d(?![\d.])(?=.{0,40}(?:laudo|atestado|diagnos))"
 )
 _RECORD = words(
-    r"pacientes?(?=[ :,]).{0,40}(?:\d|:)", r"patient(?=[ :,]).{0,40}(?:\d|:)", r"prontuario", r"laudo", r"atestado", r"medical record", r"add to the record", r"client notes", r"chart", r"anamnese", r"evolucao", r"guia tiss", r"beneficiari[oa]", r"receituario", r"relatorio (?:psicologico|medico)", r"encaminho", r"discharge summary", r"ficha (?:medica|dela|dele|d[ao])",
+    r"pacientes?(?=[ :,]).{0,40}(?:\d|:)", r"patient(?=[ :,]).{0,40}(?:\d|:)", r"prontuario", r"laudo", r"atestado", r"medical record", r"add to the record", r"client notes", r"chart", r"anamnese",
+    r"\d{1,3} ?(?:y/o|yo|anos|year[- ]old|years old),? (?:male|female|m|f|man|woman|masculino|feminin[oa]|homem|mulher)", r"(?:resumo|summary|relato) d[oe] caso", r"case (?:note|summary|report)", r"this note", r"evolucao", r"guia tiss", r"beneficiari[oa]", r"receituario", r"relatorio (?:psicologico|medico)", r"encaminho", r"discharge summary", r"ficha (?:medica|dela|dele|d[ao])",
 )  # fmt: skip
 _FIRST_HAS = re.compile(
-    r"(?<![a-z'])(?:i (?:have|had|am|was|got|take|took|suffer|live with|struggle|tested|need|just|recently|still|think i)|i've|i'm|my (?:\w+ ){0,2}|me (?:deu|diagnostic)"
-    r"|put me on|(?:eu )?(?:tenho|tive|estou|to|fui|sou|sofro|tomo|tomei|faco|fiz|descobri|comecei|peguei|parei|uso|convivo)|minh[ao]s? (?:\w+ ){0,2}|meus? (?:\w+ ){0,2}|me (?:trato|sinto)|estive|perdi)(?![a-z])"
+    r"(?<![a-z'])(?:i (?:have|had|am|was|got|take|took|suffer|live with|struggle|tested|need|just|recently|still|think i)|i've|i'm|my(?: \w+){0,2}|am i|do i have|could i|me (?:deu|diagnostic)"
+    r"|put me on|(?:eu )?(?:tenho|tive|estou|to|fui|sou|sofro|tomo|tomei|faco|fiz|descobri|comecei|peguei|parei|uso|convivo)|(?:parar|paro|parando|comecar) (?:de |a )?(?:tomar|usar)|(?:stop|start|quit)(?:ping|ting)? taking|minhas?(?: \w+){0,2}|meus?(?: \w+){0,2}|sera que|me (?:trato|sinto)|estive|perdi)(?![a-z])"
 )
 _FIRST_TALK = re.compile(
-    r"(?:question|article|essay|post|paper|exam|course|class|study|writing|interested|reading|curious|working|researching|building|making|duvida|prova|artigo|redacao|curso|trabalho|tcc|pesquis|escrev|lendo|estud|doctor appointment for my dog|project|projeto|app|campaign|campanha|book|talk|presentation|cliente|customers?|users?|pergunta)"
+    r"(?<![a-z])(?:dog|cat|pet|puppy|kitten|cachorr[oa]|gat[oa])s?(?![a-z])|(?:question|article|essay|post|paper|exams?(?![a-z])|course|class|study|novel|story|script|game|character|livro|conto|romance|cena|roteiro|personagem|writing|interested|reading|curious|working|researching|building|making|duvida|prova|artigo|redacao|curso|trabalho|tcc|pesquis|escrev|lendo|estud|doctor appointment for my dog|project|projeto|app|campaign|campanha|book|talk|presentation|cliente|customers?|users?|pergunta)"
 )
 _GENERIC = re.compile(
     r"^\W*(?:what|which|how (?:do|does|can|to|many|much|common|long|is|are)|why|when (?:did|was|is|do)|who (?:won|wrote|is|was)|is (?:it|there|the)|are (?:there|the)|can (?:a|you|people)|does|do|explain|describe|define|list|compare|tell me about"
     r"|o que|qual|quais|como|por que|porque|quando|onde|quem|quant[oa]s?|existe|explique|explica|descreva|defina|liste|compare|me fal[ae] sobre|a partir de que)(?![a-z])"
 )
 _METAPHOR = re.compile(
-    r"(?:market|mercado|projeto|project|app|server|servidor|processo|process|code|codigo|economy|economia|software|deploy|bug|battery|bateria|heap|engine|build|weather|tempo) (?:\w+ ){0,2}(?:is|e|esta|morreu|had|teve|is having|are)|(?:heart attack|infarto|stroke|cancer|aneurism\w*) (?:of the|quando vi|when i saw|about (?:this|the))"
+    r"(?:market|mercado|projeto|project|app|server|servidor|processo|process|code|codigo|economy|economia|software|deploy|bug|battery|bateria|heap|engine|build|weather|tempo) (?:\w+ ){0,2}(?:is|e|esta|morreu|had|teve|is having|are)|allerg\w+ to (?:meetings|work|mornings|mondays|small talk|bullshit|bugs)|alergic\w a (?:reunia\w+|trabalho|segunda)|(?:heart attack|infarto|stroke|cancer|aneurism\w*) (?:of the|quando vi|when i saw|about (?:this|the))"
 )
 _CUSTODY = re.compile(
     r"(?:guarda (?:d[aoe]s?|compartilhada)|custody|conselho tutelar|child protective|adoc?[pt]\w+|visitation)"
@@ -245,6 +250,17 @@ def _named_child(sentence: _Sentence, match: re.Match[str]) -> bool:
     return sentence.people.name and _AGE.search(sentence.low) is not None and not _is_topic(sentence)
 
 
+_NAMED_AGE = re.compile(
+    r"[A-Z][a-z]{2,},? \(?(?:de |com |tem |fez |is |aged? )?(?:[1-9]|1[0-7])(?:\)| anos| aninhos| meses| years? old| yrs?)"
+)
+
+
+def _aged_child(sentence: _Sentence, match: re.Match[str]) -> bool:
+    """A name with a child's age right after it: "Joaquim, de 5 anos"."""
+    del match
+    return sentence.people.name and _NAMED_AGE.search(sentence.plain) is not None and not _is_topic(sentence)
+
+
 def _belonging(sentence: _Sentence, match: re.Match[str]) -> bool:
     """Belief, origin, love and politics of somebody: a person and a word that says what the person is."""
     if _is_topic(sentence):
@@ -328,7 +344,10 @@ def _biometric(sentence: _Sentence, match: re.Match[str]) -> bool:
 
 
 def _pay(sentence: _Sentence, match: re.Match[str]) -> bool:
-    if not _MONEY.search(sentence.low) or _is_topic(sentence):
+    figure = _MONEY.search(sentence.low) or (
+        match.group().startswith("salar") and _FIGURE.search(sentence.low)
+    )
+    if not figure or not _PAY_SIZE.search(sentence.low) or _is_topic(sentence):
         return False
     if sentence.people.other:
         return True
@@ -369,7 +388,8 @@ def _debt(sentence: _Sentence, match: re.Match[str]) -> bool:
     left = low[max(0, match.start() - 30) : match.end()]
     return (
         re.search(
-            r"(?<![a-z'])(?:i (?:\w+ )?(?:owe|am|have)|i'm|my|meus?|minhas?|devo|estou|tenho)(?![a-z])", left
+            r"(?<![a-z'])(?:i (?:\w+ )?(?:owe|am|have)|i'm|my|meus?|minhas?|devo|estou|tenho|to|fiquei)(?![a-z])",
+            left,
         )
         is not None
     )
@@ -404,10 +424,13 @@ _QUIET = re.compile(
     r"|nao (?:conta|comenta|fala|espalha|divulg)|ninguem (?:sabe|pode saber)|entre nos|segredo|sigilo|em off|confidencial|ainda nao sabe|nao sabe ainda|minha|my)"
 )
 _RULES = (
-    _Rule("health", (*vocabulary.CONDITIONS, *vocabulary.MEDICATIONS, r"cid", r"icd"), _health),
+    _Rule(
+        "health", (*vocabulary.CONDITIONS, *vocabulary.CARE, *vocabulary.MEDICATIONS, r"cid", r"icd"), _health
+    ),
     _Rule("health", vocabulary.MEASURES, _measured),
     _Rule("child", vocabulary.MINORS, _child),
     _Rule("child", vocabulary.SCHOOL, _named_child),
+    _Rule("child", vocabulary.AGES, _aged_child),
     _Rule("religion", vocabulary.RELIGION, _belonging),
     _Rule("ethnicity", vocabulary.ETHNICITY, _origin),
     _Rule("sexual_orientation", vocabulary.ORIENTATION, _belonging),

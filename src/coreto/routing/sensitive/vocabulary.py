@@ -36,6 +36,19 @@ CONDITIONS = (
 )  # fmt: skip
 """Illness, disability, pregnancy, dependence and their care."""
 
+CARE = (
+    r"sopro (?:no coracao|cardiaco)", r"problemas? (?:no|na|de|do|da|nos) (?:coracao|rim|rins|figado|pulmao|tireoide|prostata|coluna|vesicula|saude)", r"(?:heart|liver|kidney|lung|thyroid|skin|back) (?:problems?|conditions?|issues?|disease|murmur)",
+    r"recovering (?:addict|alcoholic)", r"addicts?", r"doenca (?:de|do|da|autoimune|renal|cardiaca|rara)", r"autoimmune", r"intestino irritavel", r"ibs", r"reumat\w+", r"rheumat\w+", r"neuropat\w+", r"nodulos?", r"lump in", r"cistos?", r"cysts?", r"miomas?", r"fibroids?", r"pancreat\w+", r"cardiac\w*", r"cardiolog\w+", r"neurolog\w+",
+    r"bulimic[oa]?", r"heroin[ae]?", r"cocain[ae]?", r"crack", r"methamphetamine", r"drogas", r"drug (?:use|habit|problem)", r"drinking problem", r"problema com (?:alcool|bebida|drogas)", r"bebendo demais", r"hungover",
+    r"prostat[ae]", r"mamografia", r"mammogram", r"ultrassom", r"ultrasound", r"ressonancia", r"mri", r"ct scan", r"tomografia", r"exames? de (?:sangue|urina|imagem|hiv|fezes)", r"blood (?:test|work)", r"lab results?", r"colonoscop\w+", r"endoscop\w+", r"papanicolau", r"pap smear",
+    r"sangramento", r"fratur\w+", r"broke (?:his|her|my) (?:leg|arm|hip|wrist|ankle|neck|back)", r"quebrou (?:a|o) (?:perna|braco|pe|bacia|punho|tornozelo)", r"diu", r"iud", r"testosterona", r"testosterone", r"menstrua\w+", r"ovula\w+", r"esperma", r"sperm count", r"ovario\w*", r"ovarian",
+    r"wheelchair", r"cadeira de rodas", r"protese", r"prosthe\w+", r"hearing aids?", r"cochlear", r"insomnia", r"insonia", r"apneia", r"sleep apnea", r"thyroid", r"tireoide", r"labirintite", r"trombofilia", r"psoriase", r"psoriasis", r"vitiligo", r"eczema", r"escoliose", r"scoliosis",
+    r"kidney stones?", r"pedras? n[oa]s? (?:rim|rins|vesicula)", r"calculo renal", r"pacemaker", r"marca-?passo", r"stents?", r"cateterismo", r"ponte de safena", r"palliative", r"paliativ\w+", r"hospice", r"terminally ill", r"estagio terminal", r"coma", r"entubad\w+", r"intubated", r"ventilator",
+    r"sofreu (?:um )?acidente", r"passou mal", r"desmaiou", r"fainted", r"collapsed", r"medical leave", r"sick leave", r"licenca medica", r"licenca saude", r"maternity leave", r"licenca maternidade", r"atestado", r"encostad[oa] pelo inss", r"incapacidade", r"invalidez", r"laudo",
+    r"gluten", r"lactose intolerant", r"intolerancia a lactose", r"phobia", r"fobia", r"trauma\w*", r"nervos[oa]", r"meltdown", r"flashbacks", r"luto", r"mental health", r"saude mental", r"therapy sessions?", r"psicolog[oa]", r"psychologist", r"counsel(?:l)?ing", r"self-esteem",
+    r"perdeu o bebe", r"stillb(?:irth|orn)", r"natimorto", r"expecting (?:a baby|twins)", r"tentando engravidar", r"trying to conceive", r"parkinson", r"tuberculos[ei]s?", r"hepatitis", r"scabies", r"lice", r"piolho", r"candidiase", r"yeast infection", r"uti", r"infeccao urinaria", r"hemorroid\w*", r"hemorrhoids",
+)  # fmt: skip
+
 MEDICATIONS = (
     r"sertralin[ae]", r"fluoxetin[ae]", r"prozac", r"zoloft", r"escitalopram", r"lexapro", r"citalopram", r"paroxetin[ae]", r"venlafaxin[ae]", r"bupropion\w*", r"wellbutrin",
     r"rivotril", r"clonazepam", r"diazepam", r"valium", r"alprazolam", r"xanax", r"lorazepam", r"zolpidem", r"ritalina?", r"venvanse", r"vyvanse", r"adderall", r"concerta",
@@ -54,36 +67,38 @@ MEASURES = (
 RELIGION = (
     r"catolic[oa]", r"catholic", r"evangelic[oa]", r"evangelical", r"protestante", r"crente", r"batista", r"baptist", r"pentecostal", r"testemunha de jeova", r"jehovah'?s witness\w*", r"adventista",
     r"adventist", r"mormon", r"muculman[oa]", r"muslim", r"islamic[oa]", r"judeu", r"judia", r"jewish", r"jew", r"hindu", r"budista", r"buddhist", r"espirita", r"umbandista", r"umbanda", r"candomble\w*",
-    r"candomblecista", r"macumba\w*", r"ate[ui]", r"ateia", r"atheist", r"agnostic[oa]?", r"sikh", r"igreja universal", r"wicca\w*", r"scientologist", r"religia[o]", r"religion", r"convert(?:ed|eu(?:-se)?)? (?:to|ao) (?:islam|judaism|catholicism|christianity|isla|judaismo|cristianismo)",
+    r"candomblecista", r"macumba\w*", r"ate[ui]", r"ateia", r"atheist", r"agnostic[oa]?", r"sikh", r"igreja universal", r"wicca\w*", r"scientologist", r"religia[o]", r"religion", r"assembleia de deus", r"orthodox", r"kosher", r"halal", r"s[ha]abbat[h]?", r"shabbat", r"quaker", r"amish", r"(?:pai|mae|filh[oa]) de santo", r"orixas?", r"satanist\w*", r"cult",
+    r"hijab", r"kippa", r"turban", r"jejum do ramada", r"fasting for ramadan", r"presbiterian[oa]", r"presbyterian", r"lutheran[oa]?", r"luteran[oa]", r"methodist", r"metodista", r"pastora?", r"imam", r"rabbi", r"rabino", r"missionary", r"congregacao crista", r"zen", r"taoist", r"jain", r"zoroastrian\w*", r"druid", r"pagan", r"shinto\w*", r"convert(?:ed|eu(?:-se)?)? (?:to|ao) (?:islam|judaism|catholicism|christianity|isla|judaismo|cristianismo)",
     r"attends? (?:the )?(?:mosque|synagogue|mass|church)", r"frequenta (?:a |o )?(?:igreja|terreiro|sinagoga|mesquita|centro espirita|culto)",
 )  # fmt: skip
 
 ETHNICITY = (
-    r"etnia", r"ethnicity", r"rac[ae]", r"cor (?:da pele|preta|parda)", r"skin colou?r", r"pret[oa]", r"pard[oa]", r"negr[oa]", r"indigena", r"quilombola", r"cigan[oa]", r"romani", r"gypsy", r"guarani", r"yanomami", r"xavante",
+    r"etnia", r"ethnicity", r"dalit", r"caste", r"casta", r"pataxo", r"tupi\w*", r"kayapo", r"sami", r"maori", r"aboriginal", r"first nations", r"inuit", r"lakota", r"sioux", r"chicano", r"nisei", r"sansei", r"descendente de", r"of (?:jewish|african|arab|indian|asian|chinese|japanese) descent", r"rac[ae]", r"cor (?:da pele|preta|parda)", r"skin colou?r", r"pret[oa]", r"pard[oa]", r"negr[oa]", r"indigena", r"quilombola", r"cigan[oa]", r"romani", r"gypsy", r"guarani", r"yanomami", r"xavante",
     r"afrodescendente", r"african[- ]american", r"of african descent", r"native american", r"navajo", r"cherokee", r"hispanic", r"latin[oax]", r"black", r"asian", r"caucasian", r"roma", r"mixed[- ]race", r"biracial", r"kurdish", r"uyghur",
     r"refugee", r"refugiad[oa]", r"undocumented", r"sem documentos", r"imigrante ilegal", r"illegal immigrant", r"overstayed (?:his|her|my|their) visa",
 )  # fmt: skip
 
 ORIENTATION = (
     r"gays?", r"lesbic[oa]", r"lesbian", r"bissexual", r"bisexual", r"homossexual", r"homosexual", r"heterossexual", r"transexual", r"transsexual", r"transgender", r"transgener[oa]", r"travesti", r"trans", r"nao[- ]binari[oa]",
-    r"non-?binary", r"queer", r"asexual", r"assexual", r"pansexual", r"intersex(?:ual|o)?", r"sexual orientation", r"orientacao sexual", r"came out", r"se assumiu", r"saiu do armario", r"in the closet", r"no armario", r"closeted",
+    r"non-?binary", r"queer", r"asexual", r"assexual", r"pansexual", r"intersex(?:ual|o)?", r"sexual orientation", r"namora (?:outr[oa] |um |uma )?(?:homem|mulher|cara|menina|rapaz|moca)", r"his (?:boyfriend|husband)", r"her (?:girlfriend|wife)", r"casad[oa] com outr[oa]", r"orientacao sexual", r"came out", r"se assumiu", r"saiu do armario", r"in the closet", r"no armario", r"closeted",
     r"gender transition", r"hormone therapy", r"having an affair", r"traindo", r"amante", r"cheating on (?:his|her|my)", r"vida sexual", r"sex life",
 )  # fmt: skip
 
 POLITICS = (
     r"filiad[oa] a[o]? p\w+", r"filiad[oa] ao partido", r"petista", r"bolsonarista", r"lulista", r"tucan[oa]", r"psolista", r"comunista", r"communist", r"socialista", r"socialist", r"anarquista", r"anarchist",
-    r"vot(?:ou|a|o|ei|ed|es|ing) (?:for|no|na|em|pelo|pela|republican|democrat|labou?r|tory)(?: \w+)?", r"militante", r"de (?:esquerda|direita|extrema[- ]direita)", r"republican", r"democrat", r"conservative voter", r"trump supporter",
-    r"party member", r"member of the (?:\w+ ){0,3}party", r"political (?:view|opinion|affiliation)s?", r"posicao politica", r"opiniao politica", r"registered (?:republican|democrat)", r"far[- ](?:right|left)", r"left[- ]wing", r"right[- ]wing",
+    r"vot(?:ou|a|o|ei|ed|es|ing) (?:for|no|na|em|pelo|pela|republican|democrat|labou?r|tory)(?: \w+)?", r"militante", r"milita", r"de (?:esquerda|direita|extrema[- ]direita)", r"republican", r"democrat", r"conservative voter", r"trump supporter",
+    r"mst", r"do (?:pt|psol|pl|psdb|mdb|pcdob|pstu|pdt|psb|novo)", r"(?:communist|socialist|labou?r|green|conservative|republican|democratic|liberal) party", r"(?:partido|comite) \w+", r"ativista", r"activist", r"maga", r"antifa", r"protest(?:ed|s|er)?", r"manifestac\w+", r"campaigned for", r"canvass\w+",
+    r"libertarian", r"monarquista", r"marxist\w*", r"feminist\w*", r"anti-?vax\w*", r"leftist", r"esquerdista", r"direitista", r"conservador[ae]?", r"party member", r"member of the (?:\w+ ){0,3}party", r"political (?:view|opinion|affiliation)s?", r"posicao politica", r"opiniao politica", r"registered (?:republican|democrat)", r"far[- ](?:right|left)", r"left[- ]wing", r"right[- ]wing",
     r"donated to (?:the )?(?:\w+ ){0,3}(?:campaign|party)",
 )  # fmt: skip
 
 UNION = (
-    r"sindicalizad[oa]", r"sindicalista", r"sindicatos?", r"unionized", r"unionised", r"unionize", r"(?:labou?r|trade|workers'?) union", r"(?:the|a|our|their) union", r"union (?:member|rep|representative|steward|organi[sz]er|card|dues|meeting)\w*", r"shop steward",
+    r"sindicalizad[oa]", r"sindicalista", r"sindicatos?", r"sindical", r"grevista", r"greve", r"on strike", r"strike (?:committee|leader|organi[sz]er)", r"cut", r"cipeir[oa]", r"collective bargaining", r"union organi[sz]ing", r"(?:organi[sz]ing|forming|starting|joining) a union", r"teamsters?", r"unionized", r"unionised", r"unionize", r"(?:labou?r|trade|workers'?) union", r"(?:the|a|our|their) union", r"union (?:member|rep|representative|steward|organi[sz]er|card|dues|meeting)\w*", r"shop steward",
 )  # fmt: skip
 
 CRIME = (
     r"pres[oa]", r"cadeia", r"prisao", r"detid[oa]", r"condenad[oa]", r"antecedentes?(?: criminais)?", r"passagem pela policia", r"ficha criminal", r"furto", r"roubo", r"trafico", r"estelionato", r"homicidio", r"agressao", r"violencia domestica",
-    r"medida protetiva", r"maria da penha", r"indiciad[oa]", r"tornozeleira", r"liberdade condicional", r"regime semiaberto", r"mandado de prisao", r"boletim de ocorrencia", r"reu",
+    r"medida protetiva", r"maria da penha", r"indiciad[oa]", r"tornozeleira", r"liberdade condicional", r"responde (?:a )?(?:processo|inquerito)", r"cumpriu pena", r"ex-presidiari[oa]", r"ex-detento", r"traficante", r"estelionat\w+", r"lavagem de dinheiro", r"lesao corporal", r"ameaca", r"pedofil\w+", r"inquerito", r"ex-con(?:vict)?", r"served time", r"court date", r"bail", r"community service", r"money laundering", r"stole", r"stealing", r"roubou", r"furtou", r"pedophil\w+", r"stalk(?:ed|ing|er)", r"hit[- ]and[- ]run", r"drunk driving", r"dwi", r"mugshot", r"plea deal", r"regime semiaberto", r"mandado de prisao", r"boletim de ocorrencia", r"reu",
     r"convict(?:ed|ion)s?", r"felon\w*", r"misdemeanou?r", r"arrest(?:ed)?", r"criminal record", r"prison", r"jail", r"parole", r"probation", r"dui", r"burglary", r"robbery", r"theft", r"shoplift\w+", r"assault(?:ed)?", r"domestic violence",
     r"restraining order", r"indicted", r"charged with", r"warrant", r"sex offender", r"drug (?:possession|dealing|trafficking)", r"rap sheet", r"embezzl\w+", r"fraude?", r"estupr\w+", r"rap(?:e|ed|ist)", r"sexual(?:ly)? (?:assault|abus|harass)\w*", r"abus(?:o|ou|ada|ado) sexual\w*", r"assedi\w+", r"harass\w+",
 )  # fmt: skip
@@ -94,7 +109,7 @@ BIOMETRIC = (
 )  # fmt: skip
 
 PAY = (
-    r"salari\w*", r"salary", r"salaries", r"ganh[ao](?:ndo|va)?", r"recebe(?:ndo)?", r"recebo", r"holerites?", r"contracheques?", r"remuneracao", r"pro-labore", r"rescis\w+", r"demitir", r"demitid[oa]", r"demissao", r"decimo terceiro", r"aumento", r"bonus",
+    r"clt", r"diarias?", r"por hora", r"an hour", r"hourly rate", r"per hour", r"stock options", r"rsus?", r"equity", r"vale-\w+", r"plr", r"hora extra", r"overtime", r"salari\w*", r"take-home", r"salario liquido", r"salary", r"salaries", r"ganh[ao](?:ndo|va)?", r"recebe(?:ndo)?", r"recebo", r"holerites?", r"contracheques?", r"remuneracao", r"pro-labore", r"rescis\w+", r"demitir", r"demitid[oa]", r"demissao", r"decimo terceiro", r"aumento", r"bonus",
     r"earn(?:s|ed|ing)?", r"makes?", r"making", r"paid", r"pays?", r"payslip", r"paycheck", r"payroll", r"compensation", r"severance", r"raise", r"wages?", r"income", r"renda", r"base", r"offer", r"letting \w+ go", r"lay(?:ing)? off", r"laid off", r"firing", r"fired?", r"net worth", r"patrimonio", r"commission", r"comissao", r"pension", r"aposentadoria",
 )  # fmt: skip
 
@@ -109,7 +124,7 @@ SECRECY = (
 )  # fmt: skip
 
 DEALS = (
-    r"contrat\w+", r"contracts?", r"deals?", r"acordos?", r"agreement", r"clausul\w+", r"clauses?", r"minuta", r"aquisicao", r"acqui\w+", r"merg\w+", r"fusao", r"compra", r"multa", r"penalty", r"proposta", r"proposal", r"term sheet", r"valuation", r"settlement", r"desconto", r"discount", r"receita", r"revenue", r"faturamento", r"lucro", r"profit", r"margem", r"margins?", r"layoffs?", r"demissoes", r"launch\w*", r"lancamento", r"roadmap", r"prototipo", r"prototype", r"formula", r"patent\w*", r"pricing", r"preco\w*", r"licita\w+", r"bid", r"fornecedor", r"supplier", r"investidor\w*", r"investors?", r"rodada", r"funding", r"round",
+    r"contrat\w+", r"contracts?", r"deals?", r"acordos?", r"agreement", r"clausul\w+", r"clauses?", r"minuta", r"aquisicao", r"acqui\w+", r"merg\w+", r"fusao", r"compra", r"multa", r"penalty", r"proposta", r"proposal", r"term sheet", r"valuation", r"settlement", r"desconto", r"discount", r"receita", r"revenue", r"faturamento", r"lucro", r"profit", r"margem", r"margins?", r"layoffs?", r"demissoes", r"launch\w*", r"lancamento", r"roadmap", r"prototipo", r"prototype", r"formula", r"patent\w*", r"pricing", r"prices?", r"preco\w*", r"licita\w+", r"bid", r"fornecedor", r"supplier", r"investidor\w*", r"investors?", r"rodada", r"funding", r"round",
 )  # fmt: skip
 
 SCHOOL = (
@@ -117,7 +132,7 @@ SCHOOL = (
 )  # fmt: skip
 
 MINORS = (
-    r"filh[oa]s?", r"net[oa]s?", r"sobrinh[oa]s?", r"entead[oa]s?", r"crianca", r"menin[oa]", r"gemeos", r"gemeas", r"twins", r"bebe", r"alun[oa]s?", r"adolescente", r"menor", r"garot[oa]", r"son", r"daughter", r"kids?", r"child", r"children", r"grandson", r"granddaughter", r"nephew", r"niece", r"stepson", r"stepdaughter", r"toddler", r"baby", r"student", r"pupil", r"minor", r"teen(?:ager)?", r"boy", r"girl",
+    r"filh[oa]s?", r"net[oa]s?", r"sobrinh[oa]s?", r"entead[oa]s?", r"crianca", r"menin[oa]", r"custody", r"guarda", r"toddlers?", r"afilhad[oa]", r"gemeos", r"gemeas", r"twins", r"bebe", r"alun[oa]s?", r"adolescente", r"menor", r"garot[oa]", r"son", r"daughter", r"kids?", r"child", r"children", r"grandson", r"granddaughter", r"nephew", r"niece", r"stepson", r"stepdaughter", r"toddler", r"baby", r"student", r"pupil", r"minor", r"teen(?:ager)?", r"boy", r"girl",
 )  # fmt: skip
 
 FICTION = (
@@ -138,8 +153,11 @@ TOPICAL = (
 
 MATTERS = (
     r"demitir", r"demitid[oa]", r"demissao d[aeo]", r"demitindo", r"desligar", r"desligamento", r"dispensar", r"mandar embora", r"mandad[oa] embora", r"advertencia", r"justa causa", r"avaliacao de desempenho",
-    r"fir(?:e|ed|ing)", r"let(?:ting)? \w+ go", r"lay(?:ing)? off", r"laid off", r"terminat(?:e|ing|ion of)", r"dismiss(?:ed|al)?", r"on a pip", r"performance (?:review|improvement)", r"written warning", r"underperform\w*",
+    r"fir(?:e|ed|ing)(?! (?:up|off|drill|alarm|extinguisher|department|hose|tv|stick|safety|sale|on all))", r"let(?:ting)? \w+ go", r"lay(?:ing)? off", r"laid off", r"terminat(?:e|ing|ion of)", r"dismiss(?:ed|al)?", r"on a pip", r"performance (?:review|improvement)", r"written warning", r"underperform\w*",
     r"divorci\w+", r"divorc\w+", r"traiu", r"traindo", r"traicao", r"affair", r"cheated", r"cheating on", r"separando", r"lawsuit", r"sued", r"suing", r"processou", r"processando", r"acao trabalhista", r"processo trabalhista", r"testamento", r"inventario",
     r"asylum", r"deport\w+", r"visa status", r"green card", r"adopt(?:ed|ion)", r"adocao", r"adotad[oa]",
 )  # fmt: skip
 """Matters of work and family that are told in confidence."""
+
+AGES = (r"anos", r"anin\w+", r"meses", r"years? old", r"year-old", r"yrs?", r"aged?")
+"""Words of a person's age."""
