@@ -36,6 +36,7 @@ class Mask:
         self._names: dict[tuple[str, str], str] = {}
         self._taken: set[tuple[str, int]] = set()
         self._known: re.Pattern[str] | None = None
+        self._learned: dict[str, list[Span]] = {}
 
     def __repr__(self) -> str:
         return f"Mask({len(self._values)} values{', unmaskable' if self.unmaskable else ''})"
@@ -123,7 +124,10 @@ class Mask:
 
     def _learn(self, text: str) -> list[Span]:
         """The spans of ``text`` that a placeholder can hide, their values known from now on."""
-        found: list[Span] = []
+        known = self._learned.get(text)
+        if known is not None:
+            return known
+        found = self._learned[text] = []
         for span in detect_sensitive(text).spans:
             if span.kind in PROSE:
                 self.unmaskable = True

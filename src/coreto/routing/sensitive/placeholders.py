@@ -7,7 +7,7 @@ stand where a program assigns or calls it.
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import lru_cache
 from itertools import groupby
 
 LABELS = (
@@ -43,7 +43,7 @@ def forms(names: tuple[str, ...]) -> re.Pattern[str]:
     return _forms(tuple(sorted(names)))
 
 
-@cache
+@lru_cache(maxsize=256)
 def _forms(names: tuple[str, ...]) -> re.Pattern[str]:
     by_label = groupby(names, key=lambda name: name.rpartition("_")[0])
     parts = [(label, "|".join(name.rpartition("_")[2] for name in group)) for label, group in by_label]
@@ -59,7 +59,7 @@ def _spelled(label: str) -> str:
     return label.replace("_", r"\\?[ _-]?")
 
 
-@cache
+@lru_cache(maxsize=256)
 def _beginnings(labels: tuple[str, ...]) -> re.Pattern[str]:
     """Finds, at the end of a text, what may become a placeholder with ``labels`` when more text comes."""
     parts: list[str] = []
