@@ -156,8 +156,10 @@ def test_tasks_accents_and_case_do_not_matter(text):
         "1. plan\n" * 125_000,
         "_a" * 500_000,
         "select a " * 110_000,
+        "-a" * 500_000,
+        "<a " * 330_000,
     ],
-    ids=["letters", "words", "brackets", "commas", "list", "identifiers", "sql"],
+    ids=["letters", "words", "brackets", "commas", "list", "identifiers", "sql", "dashes", "tags"],
 )
 def test_tasks_a_megabyte_costs_no_more_than_its_ends(text):
     """However long a text, looking at it takes less than 20 ms of the processor."""

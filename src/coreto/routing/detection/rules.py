@@ -60,7 +60,7 @@ _MAKE_CODE = re.compile(
     r"|algoritmo|algorithm|snippet|parser|unit tests?|testes? unitarios?)\b"
 )
 _SCRIPT_THAT = re.compile(
-    r"^(?:an? |um |uma )?(?:small |simple |pequen[oa] )?(?:script|program|programa|function|funcao|macro|regex|query|decorator"
+    r"^(?:an? |um |uma )?(?:small |simple |pequen[oa] )?(?:script|function|funcao|macro|regex|query|decorator"
     r"|codigo|snippet|one-liner) (?:that|to|for|in|which|que|para|pra|em|de)\b"
 )
 _VIDEO = re.compile(

@@ -11,21 +11,23 @@ _TRACE = re.compile(
 )
 _CODE = re.compile(
     r"[{};]\s*$|^\s*(?:def|class|import|from|func|fn|let|const|var|public|private|#include)\s+\w|=>|->|==|!=|&&|\|\|"
-    r"|\w+\([^)\n]{0,60}\)\s*[;:{.]|\b(?:select|insert into|update|delete from)\s+[\w*,. ]{1,60}\s(?:from|set|values|where)\b"
-    r"|\b\w+_\w+\(|\w\(\)|</?[a-z][\w-]*[^>\n]{0,60}>|\+=|\bfor \(|\bif \(|\bO\(",
+    r"|\w\([^)\n]{0,60}\)\s{0,9}[;:{.]|\b(?:select|insert into|update|delete from)\s+[\w*,. ]{1,60}\s(?:from|set|values|where)\b"
+    r"|\b\w{1,40}_\w{1,40}\(|\w\(\)|</?[a-z][\w-]*[^>\n]{0,60}>|\+=|\bfor \(|\bif \(|\bO\(",
     re.IGNORECASE | re.MULTILINE,
 )
 _CSS = re.compile(
     r"\{[^{}]{0,200}(?:width|height|color|margin|padding|display|font|overflow|background|border)\s*:"
 )
-_SOURCE = re.compile(r"\b[\w-]+\.(?:py|js|ts|tsx|jsx|go|rs|java|kt|rb|php|c|cpp|h|cs|sql|sh|vue|svelte)\b")
-_STYLE = re.compile(r"\b[\w-]+\.(?:css|scss|html|fig|svg)\b|#[0-9a-f]{6}\b|\b\d+ ?px\b", re.IGNORECASE)
+_SOURCE = re.compile(
+    r"\b[\w-]{1,40}\.(?:py|js|ts|tsx|jsx|go|rs|java|kt|rb|php|c|cpp|h|cs|sql|sh|vue|svelte)\b"
+)
+_STYLE = re.compile(r"\b[\w-]{1,40}\.(?:css|scss|html|fig|svg)\b|#[0-9a-f]{6}\b|\b\d+ ?px\b", re.IGNORECASE)
 _FILE = re.compile(
     r"(?:^|\s|\()(?:~|\.{1,2})?/[\w./-]+"
-    r"|\b[\w-]+\.(?:csv|xlsx?|pdf|txt|mp[34]|wav|srt|zip|png|jpe?g|docx?|ipynb|log|json|ya?ml)\b"
+    r"|\b[\w-]{1,40}\.(?:csv|xlsx?|pdf|txt|mp[34]|wav|srt|zip|png|jpe?g|docx?|ipynb|log|json|ya?ml)\b"
 )
 _COMMAND = re.compile(r"`[^`\n]+`")
-_IDENTIFIER = re.compile(r"\b[a-z]+_[a-z_]+\b|\b[a-z]+[A-Z]\w+\b|\b[A-Z][a-z]+[A-Z]\w+\b")
+_IDENTIFIER = re.compile(r"\b[a-z]{1,30}_[a-z_]+|\b[a-z]{1,30}[A-Z]\w+|\b[A-Z][a-z]{1,30}[A-Z]\w+")
 _QUOTED = re.compile(r"\"[^\"\n]{2,}\"|“[^”]+”|«[^»]+»|(?<!\w)'[^'\n]{2,}'(?!\w)")
 _NUMBER = re.compile(r"\d")
 _CLOCK = re.compile(r"\b\d{1,2}[:h]\d{2}\b|\b\d{1,2} ?(?:am|pm|h)\b|\bas \d{1,2}\b", re.IGNORECASE)
@@ -70,7 +72,7 @@ _PHRASES = {
         r"^(?:isso|sim|ok|yes|yep|pode|agora|now|again|de novo|go|do it|same|igual|mesm[oa]|repete|continu\w+|segue|aprovad[oa]"
         r"|approved|proceed|faz isso|manda)\b"
     ),
-    "line-items": re.compile(r"\b\w+(?:, [\w ]{1,30}){2,} (?:e|and|ou|or) \w+"),
+    "line-items": re.compile(r"\b\w{1,30}(?:, [\w ]{1,30}){2,6} (?:e|and|ou|or) \w+"),
 }  # fmt: skip
 
 
