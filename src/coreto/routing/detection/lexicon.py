@@ -15,7 +15,7 @@ _AR_VERBS = {
     " ponder reavali pens raciocin bol traç esboç argument recomend consider detalh divid justific levant"
     " critic identific simul cronometr dimension",
     "EXEC": "envi mand rod execut baix apag delet agend public paus reinici instal atualiz cancel"
-    " import export renov verific peg duplic desativ ativ deslig ligu marc compartilh restaur libe"
+    " import export renov verific peg duplic desativ ativ deslig ligu marc compartilh restaur"
     " liber compact sincroniz carreg descarreg post procur grav encerr remov aprov emit transfer adicion"
     " limp aplic monitor cadastr renderiz junt acion compr chec confirm busc consult reserv cham par dispar"
     " imprim encaminh pag fech aument abaix anex silenci escal tir fix mud troc coloc reprocess solt separ congel acess entreg devolv reajust redefin habilit desabilit inscrev fatur protocol despach rastre mape convoc desmarc remarc compact  avis lembr lig us tradu convert arquiv desfaç repit continu tent"
@@ -56,7 +56,7 @@ _VERBS = {
     " traduza traduz resuma sugere diz dizer explica teach ensina inventa",
 }
 _NOUNS = {
-    "plan": "vantagens desvantagens upsides downsides advantages disadvantages causas causes lacunas gaps furos holes politica policy regra rule logica logic matriz-de-decisao argumentos arguments objecoes objections escolha choice opcoes options alternativas alternatives comparativo comparison beneficios benefits custo-beneficio trade metas-intermediarias milestone viavel feasible esforco effort estimativas estimates projecao projection cenario scenario hipotese hypothesis meta planilha-de-riscos responsaveis owners donos responsabilidades responsibilities entregas deliverables entregaveis etapas-do marco prioridade sucesso success piloto programa-de-estudos curriculum estudos study treino training revisao review retrospectiva retrospective plano planos planejamento estrategia estrategias roadmap cronograma riscos risco etapas etapa passos"
+    "plan": "vantagens desvantagens upsides downsides advantages disadvantages causas causes lacunas gaps furos holes politica policy regra rule logica logic argumentos arguments objecoes objections escolha choice opcoes options alternativas alternatives comparativo comparison beneficios benefits custo-beneficio trade milestone viavel feasible esforco effort estimativas estimates projecao projection cenario scenario hipotese hypothesis meta responsaveis owners donos responsabilidades responsibilities entregas deliverables entregaveis marco prioridade sucesso success piloto curriculum estudos study treino training revisao review retrospectiva retrospective plano planos planejamento estrategia estrategias roadmap cronograma riscos risco etapas etapa passos"
     " fases fase marcos milestones abordagem criterios prioridades prioridade cenarios hipoteses metas meta okr"
     " okrs escopo viabilidade pros contras swot raci premortem trade-offs tradeoffs tradeoff decisao matriz"
     " raciocinio arquitetura dependencias stakeholders orcamento calendario ordem caminho plan strategy"
@@ -65,7 +65,7 @@ _NOUNS = {
     " contingency contingencia rollout pilot piloto recommendation recomendacao roteiro sequencia sequence"
     " breakdown fluxo assumptions premissas analysis analise impacto impact capacidade capacity causa root"
     " estimate estimativa fallback playbook sprint sprints quarter trimestre semestre backlog rfc",
-    "exec": "saldo balance extrato cartao boarding embarque check-in voo conta contas spam inbox caixa correio correios parcel encomenda parcels estoque inventory stock cadastro comunicado notice recibo receipt comprovante cupom coupon sala room quarto luz luzes lights ar-condicionado alarme alarm chave chaves key keys ambiente environment acesso access permissao permission dominio domain ip hash hashes link redirect vpn replica replicas cluster pods deployment pr merge release-notes formulario-de reembolso refund protocolo agendamento appointment consulta horario schedule playlist download downloads snapshot volume gasto gastos spend faturamento turnover ctr cpa cpc roas lance bid lances bids pixel publico audience criativo creative email e-mail relatorio relatorios campanha campanhas anuncio anuncios servidor backup backups arquivo"
+    "exec": "saldo balance extrato cartao boarding embarque check-in voo conta contas spam inbox caixa correio correios parcel encomenda parcels estoque inventory stock cadastro comunicado notice recibo receipt comprovante cupom coupon sala room quarto luz luzes lights ar-condicionado alarme alarm chave chaves key keys ambiente environment acesso access permissao permission dominio domain ip hash hashes link redirect vpn replica replicas cluster pods deployment pr merge release-notes reembolso refund protocolo agendamento appointment consulta horario schedule playlist download downloads snapshot volume gasto gastos spend faturamento turnover ctr cpa cpc roas lance bid lances bids pixel publico audience criativo creative email e-mail relatorio relatorios campanha campanhas anuncio anuncios servidor backup backups arquivo"
     " arquivos pasta pastas pedido pedidos nota boleto fatura chamado ticket reuniao planilha drive whatsapp"
     " cliente contatos lista container containers deploy branch tag staging producao homologacao pipeline"
     " logs senha usuario orcamento gpu vram modelo report campaign campaigns ad ads server file files folder"
@@ -88,7 +88,7 @@ _NOUNS = {
     " module modulo modulos biblioteca library package pacote importerror array dict dicionario tupla string"
     " pointer ponteiro memory-leak refactor benchmark pseudocodigo pseudocode macro vba formula crontab helper"
     " programa programming typer iterator queryset unit-tests beautifulsoup scraper selenium playwright requests httpx aiohttp sqlmodel lodash dayjs moment tox poetry npm yarn pnpm pip virtualenv venv terraform helm kubernetes k8s nginx systemd rabbitmq pika kafka celery faker supertest hypothesis property-based lru semaphore semaforo debounce goroutine borrow jinja vscode rails nestjs next.js fastify julia scala elixir haskell perl matlab cobol cors strftime datetime decimal float encoding utf-8 elif list-comprehension comprehension serializer payload constructor construtor inheritance heranca composition composicao import imports pseudo-code rebase cherry-pick one-liner awk grep sed argparse toml dockerizar idempotente idempotent thread-safe",
-    "ui": "galeria gallery carousel mosaico mosaic calendario-visual combinacoes combinations clutter poluido poluida destaque highlight popover overlay dialog dialogo seletor picker selector lista-suspensa accordion acordeao arrastar drag swipe tap toque touch phone phones tablets monitor ultrawide legivel ilegivel readable visualizacao visualization timeline panel console kiosk totem app vitrine frontend front-end contrasts daltonismo daltonicos blindness bonito bonita feio feia ugly pretty clean minimalista minimalist moderno modern vertical horizontal esquerda direita left right topo top bottom canto corner tela telas layout layouts botao botoes botoeszinhos cor cores fonte fontes tipografia paleta icone icones menu modal"
+    "ui": "galeria gallery carousel mosaico mosaic combinacoes combinations clutter poluido poluida destaque highlight popover overlay dialog dialogo seletor picker selector accordion acordeao arrastar drag swipe tap toque touch phone phones tablets monitor ultrawide legivel ilegivel readable visualizacao visualization timeline panel console kiosk totem app vitrine frontend front-end contrasts daltonismo daltonicos blindness bonito bonita feio feia ugly pretty clean minimalista minimalist moderno modern vertical horizontal esquerda direita left right topo top bottom canto corner tela telas layout layouts botao botoes botoeszinhos cor cores fonte fontes tipografia paleta icone icones menu modal"
     " dropdown formulario form tema dark-mode css html tailwind flexbox grid card cards cartao cartoes dashboard"
     " painel wireframe mockup prototipo figma interface responsivo responsiva acessibilidade contraste"
     " espacamento margem padding borda bordas sombra sombras gradiente degrade animacao transicao spinner skeleton"
@@ -101,7 +101,7 @@ _NOUNS = {
     " labels hexadecimais hex pixels px responsive accessible accessibility keyboard drawer gaveta bubble"
     " balao baloes title titulo titulos logo logotipo logomarca streamlit gradio flutter swiftui jsx z-index"
     " styled-components svelte viewport column columns coluna colunas row rows linhas centralizado alinhado"
-    " alignment estado-vazio empty-state ilustracao illustration design sticky flutuante floating",
+    " alignment ilustracao illustration design sticky flutuante floating",
     "talk": "condolence condolences pesames parabens congratulations despedida farewell amizade friendship amor love tradicao folclore folklore rima rhyme trava-linguas verse verso fabula fable nome name bebe baby fruta fruit vitamina vitamin doce sweet praia beach montanha mountain sono sleep susto medo fear saudade homesick medico doctor remedio medicine escola school professor teacher prova exam vizinho neighbour neighbor cantor singer compos composed banda band ator actor atriz novela serie series autor author rei king rainha queen guerra-fria imperio empire santo natal christmas pascoa easter carnaval feriado holiday gorjeta tip etiqueta etiquette educacao manners normal verdade true favorito favorita favourite favorite piada piadas joke jokes poema poem haicai haiku poesia historia story filme movie livro book musica"
     " song receita recipe significado meaning palavra word curiosidade trivia opiniao opinion conselho advice"
     " presente gift aniversario birthday capital pais country planeta planets planet animal animais animals"
@@ -110,10 +110,10 @@ _NOUNS = {
     " ansioso nervous tedio bored slogan legenda caption brinde toast frase sentence paragraph paragrafo"
     " sinonimo synonym antonimo plural gramatica grammar idioma language guerra war presidente president seculo"
     " century inventou invented descobriu discovered escreveu wrote signo zodiac futebol football time copa",
-    "hello": "oi ola opa bom-dia hey hi hello thanks thank obrigado obrigada valeu tchau bye kkk kkkk kkkkk haha"
+    "hello": "oi ola opa hey hi hello thanks thank obrigado obrigada valeu tchau bye kkk kkkk kkkkk haha"
     " hahaha lol rs rsrs beleza blz ok okay tudo bem legal nice cool cheers falou abraco",
     "think": "ideal melhor best safest seguro segura vale worth deveria deveriamos should devemos recommend"
-    " first primeiro antes before why depois after ordem order quanto-tempo longo curto prazo deadline prazos"
+    " first primeiro antes before why depois after ordem order longo curto prazo deadline prazos"
     " equipe team squads semana week mes month trimestre quarter",
     "again": "isso mesmo mesma same again novo nova repete repeat segue seguir proceed siga continua continue"
     " ahead frente aprovado approved confirmo confirm sim yes faz faca do it pode go manda outros outras others",
