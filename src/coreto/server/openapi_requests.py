@@ -5,7 +5,7 @@ Pure data. Fields that are not named pass, so every object is open; a field that
 
 from collections.abc import Sequence
 
-from coreto.messages import Json
+from coreto.messages import PREFERENCES, Json
 from coreto.server.validate import MAX_NAME
 
 #: Whole numbers beyond these are read as fractions.
@@ -79,7 +79,11 @@ CHAT = an_object(
     {
         "messages": _list(_MESSAGE, 1),
         **_COMMON,
-        "stream_options": _maybe(an_object({"include_usage": _TRUTH})),
+        "prefer": {
+            "enum": [*PREFERENCES, None],
+            "description": "who of the role's models is asked first; the header `x-coreto-prefer` goes before it",
+        },
+        "stream_options": _maybe(_ANY_OBJECT),
         "presence_penalty": _NUMBER,
         "frequency_penalty": _NUMBER,
         "n": _maybe(_COUNT),
@@ -93,7 +97,7 @@ CHAT = an_object(
         "response_format": _maybe(
             {
                 "anyOf": [
-                    an_object({"type": _one_of("text", "json_object")}, ["type"]),
+                    an_object({"type": {"type": "string", "not": {"enum": ["json_schema"]}}}, ["type"]),
                     _kind(
                         "json_schema",
                         {"json_schema": an_object({"schema": _ANY_OBJECT}, ["schema"])},
@@ -244,10 +248,10 @@ _CUSTOM_TOOL = _kind(
         "format": _maybe(
             {
                 "anyOf": [
-                    _kind("text", {}),
+                    an_object({"type": {"const": "text"}}),
                     _kind(
                         "grammar",
-                        {"syntax": _one_of("lark", "regex"), "definition": _TEXT},
+                        {"syntax": _TEXT, "definition": _TEXT},
                         ["syntax", "definition"],
                     ),
                 ]

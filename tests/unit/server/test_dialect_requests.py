@@ -413,6 +413,14 @@ class TestResponses:
             ({"tools": [{"name": "w"}]}, "tools[0].type"),
             ({"tools": [{"type": "custom"}]}, "tools[0].name"),
             ({"tools": [{"type": "custom", "name": "w", "format": "text"}]}, "tools[0].format"),
+            (
+                {"tools": [{"type": "custom", "name": "w", "format": {"type": "xml"}}]},
+                "tools[0].format.type",
+            ),
+            (
+                {"tools": [{"type": "custom", "name": "w", "format": {"type": "grammar"}}]},
+                "tools[0].format.syntax",
+            ),
             ({"tool_choice": {"type": "file_search"}}, "tool_choice.type"),
             ({"tools": [{"type": "web_search"}], "tool_choice": "required"}, "tool_choice"),
             ({"tool_choice": {"type": "allowed_tools", "mode": "some"}}, "tool_choice.mode"),

@@ -9,7 +9,7 @@ from typing import cast
 import orjson
 
 from coreto.messages import Json, as_object, as_objects
-from coreto.server.dialects.reading import Notes, name_of, optional_object, text
+from coreto.server.dialects.reading import Notes, name_of, optional_object, text, wrong
 
 _FIELDS = ("type", "name", "description", "format")
 #: What may be missing of arguments that were cut.
@@ -21,9 +21,15 @@ def function_of(tool: Json, at: str, notes: Notes) -> Json:
     notes.rest(tool, _FIELDS, "tools")
     told = [text(tool, "description", at)] if tool.get("description") is not None else []
     form = optional_object(tool, "format", at)
-    if form.get("type") == "grammar":
-        notes.add("tools.format")
-        told.append(f"The input must follow this {form.get('syntax')} grammar:\n{form.get('definition')}")
+    match form.get("type", "text"):
+        case "text":
+            pass
+        case "grammar":
+            notes.add("tools.format")
+            syntax, grammar = (text(form, name, f"{at}.format") for name in ("syntax", "definition"))
+            told.append(f"The input must follow this {syntax} grammar:\n{grammar}")
+        case kind:
+            raise wrong(f"{at}.format.type", f'must be "text" or "grammar"; got {kind!r}')
     said = {"type": "string", "description": "the whole input, as it is"}
     function: Json = {
         "name": name_of(tool, at),
