@@ -15,7 +15,7 @@ from coreto.routing.detection.text import word_set
 from coreto.routing.escalation.arithmetic import Exact, Notation, Result, UnclearError, evaluate, read_number
 from coreto.routing.escalation.exchange import Exchange
 
-_MOST_CLAIMS = 60
+_MOST_CLAIMS, _MOST_PIECES, _MOST_SITES = 32, 60, 8
 _LONGEST_LINE = 400
 _REACH = 120
 """Characters before an equals sign in which its expression stands."""
@@ -106,11 +106,17 @@ class Claim:
 
 def find_wrong_sum(seen: Exchange) -> str | None:
     """The first claim that is arithmetic and wrong, as it stands there."""
-    claims = (claim for piece in _pieces(seen.prose) for claim in _claims(piece, seen.asked))
-    for claim in islice(claims, _MOST_CLAIMS):
-        if is_wrong(claim):
+    pieces = islice(_pieces(seen.prose), _MOST_PIECES)
+    claims = ((claim, piece) for piece in pieces for claim in _claims(piece))
+    for claim, piece in islice(claims, _MOST_CLAIMS):
+        if is_wrong(claim) and not _OTHERWISE.search(piece) and not _given(claim, seen.asked):
             return f"wrong arithmetic: {brief(claim.shown, 48)}"
     return None
+
+
+def _given(claim: Claim, asked: str) -> bool:
+    """Whether the question itself says so, as in "is 2 + 2 = 5?"."""
+    return claim.shown.replace(" ", "") in asked.replace(" ", "")
 
 
 def _pieces(prose: str) -> Iterator[str]:
@@ -121,16 +127,14 @@ def _pieces(prose: str) -> Iterator[str]:
                 yield piece
 
 
-def _claims(line: str, asked: str) -> Iterator[Claim]:
-    if _OTHERWISE.search(line):
-        return
+def _claims(line: str) -> Iterator[Claim]:
     text = _prepared(line)
     before = 0
-    for site in _EQUALS.finditer(text):
+    for site in islice(_EQUALS.finditer(text), _MOST_SITES):
         at = site.start()
         claim = _claim(text, max(before, at - _REACH), at)
         before = at + 1
-        if claim is not None and claim.shown.replace(" ", "") not in asked.replace(" ", ""):
+        if claim is not None:
             yield claim
 
 
@@ -142,7 +146,7 @@ def _prepared(line: str) -> str:
             text = pattern.sub(instead, text)
     if "**" in text:
         text = re.sub(r"(?<![\d)\s])\s*\*\*|\*\*(?!\s*[\d(])|^\s*\*\*", " ", text)
-    if _AGGREGATE.search(text):
+    if _SAID.search(text) and _AGGREGATE.search(text):
         for pattern, shape in _AGGREGATES:
             text = pattern.sub(shape, text)
     if "%" in text:
@@ -202,9 +206,11 @@ def _claim(text: str, start: int, at: int) -> Claim | None:
 
 def _is_range(left: str, tokens: list[str], said_of: set[str]) -> bool:
     """``10-12 = 3 pages``, ``24/7 = 24 hours``: a hyphen or a stroke between two numbers that divides nothing."""
+    if len(tokens) > 3 and set(tokens[1::2]) <= {"-", "/"}:
+        return f" {tokens[1]} " not in left  # 1/2/4 = three sizes
     if len(tokens) != 3 or tokens[1] not in ("-", "/"):
         return False
-    return bool(said_of) and (tokens[1] == "-" or f" {tokens[1]} " not in left)
+    return bool(said_of) and f" {tokens[1]} " not in left
 
 
 def _singular(word: str) -> str:

@@ -40,6 +40,9 @@ _NEWER = re.compile(
 )
 """Syntax younger than the oldest Python that we run on: PEP 695 and 701 (3.12), 750 and 758 (3.14)."""
 
+_SIGNATURE = re.compile(
+    r"(?:@[^\n]*\n)*(?:async )?(?:def|class) \w+\([^()]*(?:\([^()]*\)[^()]*)*\)[^\n:]*\s*\Z"
+)
 _OLDER = re.compile(r"python ?2(?!\d)|py2", re.IGNORECASE)
 _PROMPT = re.compile(r"^\s*(?:>>>|\.\.\.|In ?\[\d+\]:) ?", re.MULTILINE)
 _SIGNS = re.compile(r"[-+~]{40}|not not not not|lambda: *lambda: *lambda:")
@@ -53,6 +56,7 @@ _BARE_LINE = re.compile(
 )
 
 _COMMENT = re.compile(r"(?:^|[\s,{\[])(?://|/\*|#)", re.MULTILINE)
+_BARE_KEYS = re.compile(r"[\[\s]*\{\s*[A-Za-z_$]\w*\s*[:,]")
 _LOOSE = re.compile(r"\b(?:NaN|Infinity|undefined|None|True|False)\b")
 _WANTS_JSON = re.compile(r"\bjson\b", re.IGNORECASE)
 
@@ -78,7 +82,7 @@ def _flaw(block: Block, asked: str) -> str | None:
     if block.language in _PYTHON:
         return None if _OLDER.search(asked) else python_flaw(source)
     if block.language in _JSON:
-        return json_flaw(source)
+        return json_flaw(source, strict=_WANTS_JSON.search(asked) is not None)
     if block.language in _SQL:
         return sql_flaw(source)
     if not block.language and _WANTS_JSON.search(asked) and source.lstrip()[:1] in ("{", "["):
@@ -100,7 +104,8 @@ def python_flaw(source: str) -> str | None:
     """Where ``source`` stops being Python; ``None`` when it parses, or is a sketch or too large to say."""
     if len(source) > _MOST_SOURCE or _too_deep(source):
         return None
-    code = textwrap.dedent(_typed(source) if ">>>" in source or "In [" in source else source).strip("\n")
+    session = ">>>" in source or "In [" in source
+    code = textwrap.dedent(_typed(source) if session else source).strip("\n")
     if not code.strip() or _FRAGMENT.match(code):
         return None
     try:
@@ -108,7 +113,11 @@ def python_flaw(source: str) -> str | None:
             warnings.simplefilter("ignore")  # "\d" in a plain string is a warning, and none of ours
             symtable.symtable(code, "answer", "exec")  # parses; 0.30 ms where ast.parse takes 0.45
     except SyntaxError as error:
-        return None if _excused(code, error) else f"Python that does not parse: line {error.lineno or 1}"
+        return (
+            None
+            if session or _excused(code, error)
+            else f"Python that does not parse: line {error.lineno or 1}"
+        )
     except (ValueError, RecursionError, MemoryError):
         return None
     return None
@@ -123,6 +132,8 @@ def _excused(code: str, error: SyntaxError) -> bool:
     if "nonlocal" in error.msg or "import *" in error.msg:  # right where the fragment comes from
         return True
     if _UNFINISHED_ON_PURPOSE.search(code) or _FOREIGN.search(code) or _NEWER.search(code):
+        return True
+    if _SIGNATURE.match(code):
         return True
     if isinstance(error, IndentationError) and "expected an indented block" in error.msg:
         # a signature alone, or a body that is still a comment
@@ -147,14 +158,17 @@ def _too_deep(source: str) -> bool:
     return deepest > _DEEPEST
 
 
-def json_flaw(source: str) -> str | None:
-    """Whether ``source`` is broken JSON; comments, ellipses, fragments and lines of JSON are let pass."""
+def json_flaw(source: str, *, strict: bool = True) -> str | None:
+    """Whether ``source`` is broken JSON; comments, ellipses, fragments and lines of JSON are let pass, and
+    when not ``strict`` JavaScript's objects."""
     text = source.strip()
     if len(text) > _MOST_JSON or text[:1] not in ("{", "["):
         return None
     try:
         orjson.loads(text)
     except orjson.JSONDecodeError as error:
+        if _BARE_KEYS.match(text) and not strict:
+            return None
         if "recursion" in error.msg or _UNFINISHED_ON_PURPOSE.search(text) or _LOOSE.search(text):
             return None
         if _COMMENT.search(text) or _lines_parse(text):

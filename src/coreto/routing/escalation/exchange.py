@@ -6,7 +6,11 @@ from dataclasses import dataclass
 LONGEST = 16_000
 """Characters of an answer that are looked at; faults of longer ones show at their start or their end."""
 
-_FENCE = re.compile(r"^([ \t>]*)(```+|~~~+)[ \t]*([^\n`]*)$", re.MULTILINE)
+_COUNTED = 200_000
+"""Characters up to which fences are counted: nobody answers more, and a megabyte of them takes 10 ms."""
+
+#: No tildes: models do not fence with them, and reStructuredText underlines its headings so.
+_FENCE = re.compile(r"^([ \t>]*)(```+)[ \t]*([^\n`]*)$", re.MULTILINE)
 _INFO = re.compile(r"[\w+#.-]+")
 
 
@@ -42,14 +46,15 @@ def exchange(question: str, answer: str) -> Exchange:
     text = answer[:LONGEST].replace("\r\n", "\n").strip()
     blocks, prose, is_open = _split(text)
     if len(answer) > LONGEST:
-        is_open = answer.count("\n```") % 2 != answer.startswith("```")
+        fences = answer.count("\n```") + answer.startswith("```")
+        is_open = len(answer) < _COUNTED and fences % 2 == 1
     asked = question if len(question) <= 2_000 else f"{question[:1_000]}\n{question[-1_000:]}"
     return Exchange(asked, text, answer[-4_000:].strip(), prose, blocks, is_open)
 
 
 def _split(text: str) -> tuple[tuple[Block, ...], str, bool]:
     """The closed fenced blocks of ``text``, what stands outside of fences, and whether the last is open."""
-    if "```" not in text and "~~~" not in text:
+    if "```" not in text:
         return (), text, False
     blocks: list[Block] = []
     prose: list[str] = []
@@ -74,5 +79,5 @@ def _split(text: str) -> tuple[tuple[Block, ...], str, bool]:
 
 
 def _closes(opening: re.Match[str], fence: re.Match[str]) -> bool:
-    """A fence closes another of its own sign that is no longer, when nothing stands behind it."""
+    """A fence closes another that is no longer, when nothing stands behind it."""
     return fence[2].startswith(opening[2]) and not fence[3].strip()

@@ -40,6 +40,8 @@ def _letters_cycle(tail: str) -> bool:
 
 def _words_cycle(tail: str) -> bool:
     words = _WORD.findall(tail.lower())[-400:]
+    if tail.rpartition("\n")[2].lstrip().startswith("|"):
+        return False  # rows of a table are alike
     if len(words) < _LEAST_TAIL or not any(word.isalpha() for word in words[-4:]):
         return False
     for cut in range(min(3, len(words))):  # the token limit may have cut the last round short
@@ -79,7 +81,7 @@ def find_unfinished(seen: Exchange) -> str | None:
     """That the answer breaks off: inside a code block, after a word that wants another, in a sentence."""
     if seen.open:
         return "stops inside a code block"
-    if not seen.tail or seen.tail.endswith(("```", "~~~")):
+    if not seen.tail or seen.tail.endswith("```"):
         return None
     last = seen.tail.rpartition("\n")[2].strip()
     words = last.split()

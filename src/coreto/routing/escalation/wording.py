@@ -125,22 +125,25 @@ def find_other_language(seen: Exchange) -> str | None:
     prose = seen.prose
     if seen.blocks and len(prose) < len(seen.answer) // 2:
         return None  # mostly code, and its few words are in the language of code
-    answered = language(_QUOTES.sub(" ", prose[:1_500]), least=5)
+    answered = language(_ADDRESS.sub(" ", _QUOTES.sub(" ", prose[:1_500])), least=5)
     if answered is None or answered == asked:
         return None
     return f"answers in {answered} what was asked in {asked}"
 
 
+_ADDRESS = re.compile(r"\S*(?:://|@|\.com\b)\S*")
 _PORTUGUESE = re.compile("[ãõçêâôà]")
 
 
 def language(text: str, *, least: int) -> str | None:
     """``pt``, ``en`` or ``es``; ``None`` for others, for mixtures, and below ``least`` telling words."""
-    words = _LETTERS.findall(text.lower())
+    written = _LETTERS.findall(text)
+    words = [word.lower() for word in written]
     if not words:
         return None
     counts = {name: sum(word in own for word in words) for name, own in _ONLY.items()}
-    counts["pt"] += sum(bool(_PORTUGUESE.search(word)) for word in words)
+    accented = sum(word[0].islower() and _PORTUGUESE.search(word) is not None for word in written)
+    counts["pt"] += min(accented, 2)  # not of names: a list of maintainers is no Portuguese
     first, second, _ = sorted(counts, key=counts.__getitem__, reverse=True)
     if counts[first] < least or counts[second] * 5 > counts[first] or counts[first] * 12 < len(words):
         return None
