@@ -37,6 +37,16 @@ def named(case):
     return [name for name, check in CHECKS if check(seen)]
 
 
+def quickest(work, rounds):
+    """Processor seconds of the best of ``rounds``: a collection of garbage may fall into one."""
+    spent = []
+    for _ in range(rounds):
+        begun = time.process_time()
+        work()
+        spent.append(time.process_time() - begun)
+    return min(spent)
+
+
 def scores(cases):
     """Precision and recall of `find_flaw` over ``cases``."""
     found = [find_flaw(case["question"], case["answer"]) is not None for case in cases]
@@ -130,14 +140,10 @@ def test_checks_a_megabyte_costs_no_more_than_its_ends(run):
     closed = "```python\n" + text[:5_900].replace("```", "") + "\n```\n" + text
     for answer in (text, closed):
         for question in ("o que é isso, por favor, em JSON?", run * 2_000):
-            begun = time.process_time()
             seen = exchange(question, answer)
-            spent = {"reading": time.process_time() - begun}
+            assert quickest(lambda: exchange(question, answer), 3) < 0.02  # noqa: B023
             for name, check in CHECKS:
-                begun = time.process_time()
-                check(seen)
-                spent[name] = time.process_time() - begun
-            assert max(spent.values()) < 0.02, spent
+                assert quickest(lambda: check(seen), 2) < 0.02, name  # noqa: B023
 
 
 PARAGRAPH = (
@@ -151,12 +157,7 @@ def test_checks_are_quick(name):
     """A check of 2 kB of prose takes well under a millisecond (measured: 0.01-0.2 ms)."""
     answer = "".join(PARAGRAPH.format(n=n, m=12 * n) for n in range(3, 13))[:2_000]
     seen = exchange("Explique o relatório de vendas, por favor, em detalhes", answer)
-    best = 1.0
-    for _ in range(20):
-        begun = time.process_time()
-        CHECK[name](seen)
-        best = min(best, time.process_time() - begun)
-    assert best < 0.001
+    assert quickest(lambda: CHECK[name](seen), 20) < 0.001
 
 
 # --- arithmetic
