@@ -29,13 +29,15 @@ class ModelInfo:
 @dataclass(frozen=True, slots=True)
 class Health:
     """Whether a server answers. ``detail`` names what is wrong; ``until`` (epoch seconds) when an
-    exhausted account is expected back."""
+    exhausted account is expected back; ``headroom`` the share of the allowance that is left, 0 to 1, of the
+    scarcest window where there are several (``None``: not known, or no limit)."""
 
     ok: bool
     detail: str = ""
     version: str | None = None
     code: str | None = None
     until: float | None = None
+    headroom: float | None = None
 
 
 class Provider(Protocol):
