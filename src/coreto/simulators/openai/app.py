@@ -1,10 +1,16 @@
-"""The application of the OpenAI-compatible simulator: its routes under ``/v1`` and, as OpenRouter, ``/api/v1``."""
+"""The application of the OpenAI-compatible simulator: its routes under ``/v1`` and, as OpenRouter, ``/api/v1``.
+
+Besides the common control routes (see `control`): ``POST /_sim/usage`` sets what is spent of the key's credit, as
+its used share, 0 to 1 (``{"credit": 0.85}``; a limit of 1 USD is made where there is none), or takes the limit
+away (``{"credit": null}``).
+"""
 
 from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 from aiohttp import web
 
-from coreto.simulators.control import Shared, add_control_routes
+from coreto.simulators.control import Shared, add_control_routes, json_response, read_json
 from coreto.simulators.delivery import Exchange, route
 from coreto.simulators.faults import FaultRule
 from coreto.simulators.openai import wire
@@ -47,7 +53,22 @@ def build_app(options: OpenAIOptions, seed: int = 0, rules: tuple[FaultRule, ...
         handler = route(shared, sim.flavour.dialect, _bound(sim, step), generates=generates)
         app.router.add_route(method, path, handler)
     add_control_routes(app, shared, sim)
+    app.router.add_post("/_sim/usage", _usage_setter(sim))
     return app
+
+
+def _usage_setter(sim: OpenAISimulator) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def usage(request: web.Request) -> web.Response:
+        data: Any = await read_json(request)
+        share = cast("dict[str, Any]", data).get("credit", "missing") if isinstance(data, dict) else "missing"
+        if share is not None and (isinstance(share, bool) or not isinstance(share, int | float)):
+            return json_response(
+                {"error": 'usage: give the used share as a number, or null: {"credit": 0.85}'}, 400
+            )
+        sim.set_used(share)
+        return json_response({"credit": sim.credit, "spent": sim.spent})
+
+    return usage
 
 
 def _bound(sim: OpenAISimulator, step: Step) -> Callable[[Exchange], Awaitable[web.StreamResponse]]:

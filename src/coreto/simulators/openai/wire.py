@@ -51,6 +51,7 @@ class OpenAISimulator:
         self.flavour: Flavour = flavour(options.flavour)
         self.models = options.models or self.flavour.models
         self.spent = 0.0
+        self.credit = options.credit
         self.loaded: set[str] = set()
         self.generations: dict[str, dict[str, Any]] = {}
 
@@ -60,15 +61,24 @@ class OpenAISimulator:
             "flavour": self.flavour.name,
             "models": list(self.models),
             "spent": round(self.spent, 9),
-            "credit": self.options.credit,
+            "credit": self.credit,
             "loaded": sorted(self.loaded),
         }
 
     def reset(self) -> None:
         """Nothing spent, nothing loaded."""
         self.spent = 0.0
+        self.credit = self.options.credit
         self.loaded.clear()
         self.generations.clear()
+
+    def set_used(self, share: float | None) -> None:
+        """Let ``share`` of the credit be spent; ``None`` takes the credit's limit away."""
+        if share is None:
+            self.credit = None
+            return
+        self.credit = 1.0 if self.credit is None else self.credit
+        self.spent = self.credit * share
 
     def refuse(self, name: str, **values: str) -> ApiError:
         """The named error, to raise."""
@@ -97,7 +107,7 @@ class OpenAISimulator:
             if fallback is None:
                 raise self.refuse(self.flavour.unknown_model, model=exchange.model)
             exchange.model = fallback
-        if self.options.credit is not None and self.spent >= self.options.credit:
+        if self.credit is not None and self.spent >= self.credit:
             raise self.refuse(self.flavour.no_credit, model=exchange.model)
 
     def _fallback(self, exchange: Exchange) -> str | None:
@@ -279,7 +289,7 @@ def _listed(sim: OpenAISimulator, name: str) -> dict[str, Any]:
 async def key(sim: OpenAISimulator, exchange: Exchange) -> web.StreamResponse:
     """OpenRouter's ``GET /api/v1/key``."""
     sim.authorize(exchange)
-    credit = sim.options.credit
+    credit = sim.credit
     used = round(sim.spent, 9)
     data = {
         "label": "sk-or-v1-sim...key",
