@@ -38,6 +38,7 @@ from coreto.providers.rules import RuleFunction, Rules, WordRule, by_words
 from coreto.providers.weights import models_dir
 from coreto.resilience.health import HealthBook
 from coreto.routing.directory import Directory, DirectoryBuilder
+from coreto.routing.router import Router, Sources
 from coreto.settings.load import Loaded
 from coreto.settings.model import Settings
 from coreto.stores.budgets import SqlBudgetStore
@@ -91,6 +92,9 @@ class App:
         self.key_limits: KeyLimits | None = None
         store = open_store(self.settings.cache.backend, self.data_dir, self.clock)
         self.cached = Cached(store, self.clock, on_served=teller(self.bus, self.clock.time))
+        self._router = Router(
+            self.settings, Sources(self.health, self.prices, self._headroom, self._unaffordable)
+        )
         self.gateway = self._gateway(Directory({}, {}))
 
     async def start(self) -> None:
@@ -130,7 +134,18 @@ class App:
             request_timeout=self.settings.request_timeout,
             budgets=Budgets(self.purse, self.prices) if self.purse else None,
             cached=self.cached,
+            router=self._router,
         )
+
+    def _headroom(self, account: str) -> float | None:
+        found = self.inventory.get(account)
+        return found.health.headroom if found else None
+
+    def _unaffordable(self, call: Call | EmbedCall) -> str | None:
+        if self.purse is None:
+            return None
+        role = call.role if isinstance(call, Call) else None
+        return self.purse.reached(user=call.user, role=role, run=call.run)
 
     @property
     def is_owner(self) -> bool:
@@ -198,6 +213,10 @@ class App:
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
         """Answer a call; the last item is its trace."""
         return self.gateway.open(call)
+
+    async def explain(self, call: Call) -> Json:
+        """Where ``call`` would go, and why; nobody is asked."""
+        return await self.gateway.explain(call)
 
     async def embed(self, call: EmbedCall) -> tuple[Json, Trace]:
         """Embeddings and their trace."""

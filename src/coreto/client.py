@@ -19,6 +19,7 @@ from coreto.messages import (
     EmbedCall,
     Item,
     Json,
+    Preference,
     Trace,
     Usage,
     Whole,
@@ -101,6 +102,8 @@ class Backend(Protocol):
 
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]: ...
 
+    async def explain(self, call: Call) -> Json: ...
+
     async def embed(self, call: EmbedCall) -> tuple[Json, Trace]: ...
 
     async def names(self) -> list[str]: ...
@@ -173,14 +176,15 @@ class Coreto:
         role: str | None = None,
         model: str | None = None,
         private: bool = False,
+        prefer: Preference | None = None,
         **options: Any,
     ) -> Answer:
         """Ask a role, a deployment (``model``) or, with neither, ``auto``.
 
         ``options`` are fields of an OpenAI chat request (``temperature``, ``max_tokens``, ``tools``, …).
-        ``private`` keeps the call on this machine. Raises :class:`~coreto.errors.CoretoError`.
+        ``private`` keeps the call on this machine; ``prefer`` says who of the role is asked first. Raises :class:`~coreto.errors.CoretoError`.
         """
-        call = _call(prompt, role or model, private=private, stream=False, options=options)
+        call = _call(prompt, role or model, private=private, prefer=prefer, stream=False, options=options)
         body: Json = {}
         async with self.backend.open(call) as items:
             async for item in items:
@@ -198,13 +202,14 @@ class Coreto:
         role: str | None = None,
         model: str | None = None,
         private: bool = False,
+        prefer: Preference | None = None,
         **options: Any,
     ) -> Parsed[T]:
         """Like :meth:`chat`, for an answer that is a ``schema``: servers that can are constrained to it, and an
         answer that does not validate counts as a failure, so the next candidate is asked."""
         form = {"name": schema.__name__, "schema": schema.model_json_schema()}
         options = {**options, "response_format": {"type": "json_schema", "json_schema": form}}
-        answer = await self.chat(prompt, role=role, model=model, private=private, **options)
+        answer = await self.chat(prompt, role=role, model=model, private=private, prefer=prefer, **options)
         try:
             return Parsed(schema.model_validate_json(answer.text), answer)
         except ValidationError as error:
@@ -218,12 +223,28 @@ class Coreto:
         role: str | None = None,
         model: str | None = None,
         private: bool = False,
+        prefer: Preference | None = None,
         **options: Any,
     ) -> AsyncGenerator[Stream, None]:
         """Like :meth:`chat`, piece by piece: ``async with c.stream("…") as s: async for text in s: …``."""
-        call = _call(prompt, role or model, private=private, stream=True, options=options)
+        call = _call(prompt, role or model, private=private, prefer=prefer, stream=True, options=options)
         async with self.backend.open(call) as items:
             yield Stream(cast("AsyncGenerator[Chunk | Trace, None]", items))
+
+    async def route(
+        self,
+        prompt: Prompt,
+        *,
+        role: str | None = None,
+        model: str | None = None,
+        private: bool = False,
+        prefer: Preference | None = None,
+        **options: Any,
+    ) -> Json:
+        """Where :meth:`chat` would go with the same arguments, and why: the object of ``POST /api/route``. No
+        model is asked."""
+        call = _call(prompt, role or model, private=private, prefer=prefer, stream=False, options=options)
+        return await self.backend.explain(call)
 
     async def embed(
         self, texts: str | Sequence[str], *, model: str, private: bool = False
@@ -243,11 +264,19 @@ class Coreto:
         return await self.backend.status()
 
 
-def _call(prompt: Prompt, name: str | None, *, private: bool, stream: bool, options: Json) -> Call:
+def _call(
+    prompt: Prompt,
+    name: str | None,
+    *,
+    private: bool,
+    prefer: Preference | None,
+    stream: bool,
+    options: Json,
+) -> Call:
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(m) for m in prompt]
     body: Json = {"model": name or "auto", "messages": messages, **options}
     if stream:
         body["stream"] = True
         body.setdefault("stream_options", {"include_usage": True})
     label = Label.PRIVATE if private else Label.INTERNAL
-    return Call(new_call_id(), body, name or "auto", stream=stream, label=label)
+    return Call(new_call_id(), body, name or "auto", stream=stream, label=label, prefer=prefer)

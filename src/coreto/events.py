@@ -25,6 +25,8 @@ class CallFinished:
     #: what the role's first cloud deployment would have charged for the same tokens (SPEC R9)
     baseline: str | None = None
     baseline_nusd: int | None = None
+    #: the span that its request came from
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

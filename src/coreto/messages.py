@@ -24,6 +24,13 @@ Failover = Literal["hold", "continue", "restart"]
 partial text, or the client is told to forget what it has. With none of them the stream ends with an error."""
 
 
+Preference = Literal["chain", "local", "cloud", "cheap", "fast"]
+"""Who of a role's deployments is asked first: in the order of the chain, those on this machine, those off it,
+the cheapest, the quickest so far."""
+
+PREFERENCES: tuple[Preference, ...] = ("chain", "local", "cloud", "cheap", "fast")
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Seconds an attempt may take: to connect; to the first token of a stream, or to the whole of a
@@ -54,6 +61,8 @@ class Call(NamedTuple):
     context: int | None = None
     user: str | None = None
     run: str | None = None
+    #: the span that the request came from, as the caller's header says
+    traceparent: str | None = None
     #: what shall happen when the stream dies midway; ``None``: as the role says
     failover: Failover | None = None
     #: the client has declared that it understands :class:`Restart`
@@ -62,6 +71,8 @@ class Call(NamedTuple):
     tenant: str | None = None
     cache: str | None = None
     cache_tags: str | None = None
+    #: who is asked first, whatever role and task say
+    prefer: Preference | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,7 @@ class EmbedCall:
     limits: Limits = Limits()
     user: str | None = None
     run: str | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +186,8 @@ class Trace(NamedTuple):
     warnings: tuple[str, ...] = ()
     #: candidates not considered at all, with the reason
     dropped: tuple[tuple[str, str], ...] = ()
+    #: what led to the route: the task, private data found, a preference
+    why: tuple[str, ...] = ()
 
     @property
     def cost_nusd(self) -> int | None:
@@ -202,6 +216,8 @@ class Trace(NamedTuple):
             out["unmapped"] = list(self.unmapped)
         if self.warnings:
             out["warnings"] = list(self.warnings)
+        if self.why:
+            out["why"] = list(self.why)
         if self.dropped:
             out["dropped"] = [{"deployment": name, "reason": why} for name, why in self.dropped]
         return out
@@ -219,6 +235,7 @@ class Trace(NamedTuple):
             cached=bool(shown.get("cached")),
             unmapped=tuple(shown.get("unmapped") or ()),
             warnings=tuple(shown.get("warnings") or ()),
+            why=tuple(shown.get("why") or ()),
             dropped=tuple(
                 (str(d.get("deployment")), str(d.get("reason"))) for d in as_objects(shown.get("dropped"))
             ),

@@ -11,7 +11,7 @@ import orjson
 
 from coreto.app import App
 from coreto.cli import figures
-from coreto.cli.explain import explain
+from coreto.cli.explain import decided, explain
 from coreto.cli.flags import Flags
 from coreto.cli.prompt import messages, read_prompt, response_format
 from coreto.cli.pull import EMBEDDED, pull_weights, require_extra
@@ -19,7 +19,7 @@ from coreto.cli.terminal import console, print_json, say
 from coreto.cli.texts import Texts
 from coreto.client import Answer, Coreto
 from coreto.errors import CallError, CoretoError, InvalidOutputError
-from coreto.messages import Json, Trace
+from coreto.messages import Json, Preference, Trace
 from coreto.providers.weights import KNOWN, find, models_dir
 from coreto.redaction import brief
 
@@ -38,6 +38,7 @@ class Asked:
     files: tuple[Path, ...] = ()
     schema: Path | None = None
     private: bool = False
+    prefer: Preference | None = None
     system: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -58,6 +59,8 @@ async def ask(flags: Flags, asked: Asked) -> int:
     started = time.monotonic()
     try:
         async with coreto:
+            if asked.explain:
+                decided(await question.decision(), texts, console(stderr=True))
             answer = await question.answered()
     except CallError as error:
         if asked.explain and error.trace is not None:
@@ -101,15 +104,27 @@ class _Question:
     async def _once(self) -> Answer:
         asked = self.asked
         if asked.json or self._must_validate():
-            return await self.coreto.chat(
-                self.prompt, role=asked.role, model=asked.model, private=asked.private, **self.options
-            )
+            return await self.coreto.chat(self.prompt, **self._how())
         try:
             return await self._streamed()
         finally:
             if self.heard:
                 sys.stdout.write("\n")
                 sys.stdout.flush()
+
+    def _how(self) -> dict[str, Any]:
+        asked = self.asked
+        return {
+            "role": asked.role,
+            "model": asked.model,
+            "private": asked.private,
+            "prefer": asked.prefer,
+            **self.options,
+        }
+
+    async def decision(self) -> Json:
+        """Where the question goes, and why."""
+        return await self.coreto.route(self.prompt, **self._how())
 
     def _must_validate(self) -> bool:
         """Whether the answer must be looked at as a whole before anybody sees it."""
@@ -118,10 +133,7 @@ class _Question:
         return bool(wanted) or "response_format" in self.options
 
     async def _streamed(self) -> Answer:
-        asked = self.asked
-        async with self.coreto.stream(
-            self.prompt, role=asked.role, model=asked.model, private=asked.private, **self.options
-        ) as stream:
+        async with self.coreto.stream(self.prompt, **self._how()) as stream:
             async for piece in stream:
                 self.heard = True
                 sys.stdout.write(piece)

@@ -1,6 +1,7 @@
 """The commands' options and help. What they do is imported when one runs, so that `--help` is quick."""
 
 # ruff: noqa: PLC0415 - see above
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,17 @@ from coreto.cli import commands_keys, commands_models, commands_settings
 
 if TYPE_CHECKING:
     from coreto.cli.flags import Flags
+
+
+class Prefer(StrEnum):
+    """Who of a role's models is asked first."""
+
+    CHAIN = "chain"
+    LOCAL = "local"
+    CLOUD = "cloud"
+    CHEAP = "cheap"
+    FAST = "fast"
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 
@@ -54,6 +66,9 @@ def ask(  # noqa: PLR0913 - a command's options
         Path | None, typer.Option("--schema", help="The answer must be JSON of the JSON schema in this file.")
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Keep the call on this machine.")] = False,
+    prefer: Annotated[
+        Prefer | None, typer.Option("--prefer", help="Who of the role's models is asked first.")
+    ] = None,
     system: Annotated[str | None, typer.Option("--system", help="The system message.")] = None,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Longest answer.")] = None,
     temperature: Annotated[
@@ -70,6 +85,7 @@ def ask(  # noqa: PLR0913 - a command's options
       coreto ask "Why is the sky blue?"
       coreto ask "Plan a release" --role brain --explain
       coreto ask "What does this do?" --file setup.py --private
+      coreto ask "Planeje o lançamento" --prefer local
       echo "Translate to Portuguese: good morning" | coreto ask -
       coreto ask "Name a colour and its hex code" --schema colour.json
     """
@@ -85,6 +101,7 @@ def ask(  # noqa: PLR0913 - a command's options
         files=tuple(file or ()),
         schema=schema,
         private=private,
+        prefer=prefer.value if prefer else None,
         system=system,
         options=_given(max_tokens=max_tokens, temperature=temperature),
     )

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from coreto.cli import figures
 from coreto.cli.texts import Texts
-from coreto.messages import Attempt, Trace
+from coreto.messages import Attempt, Json, Trace, as_objects
 
 
 def explain(trace: Trace, asked: str, texts: Texts, console: Console) -> None:
@@ -26,6 +26,23 @@ def explain(trace: Trace, asked: str, texts: Texts, console: Console) -> None:
     spent = figures.duration(sum(attempt.ms for attempt in trace.attempts), texts.decimal)
     cost = figures.money(trace.cost_nusd, texts("ask.no_price"))
     console.print(texts("ask.total", time=spent, cost=cost), soft_wrap=True)
+
+
+def decided(decision: Json, texts: Texts, console: Console) -> None:
+    """Print where a question goes, and why: the object of ``POST /api/route``."""
+    table = Table(title=texts("route.title"), title_justify="left", header_style="bold")
+    table.add_column("#", justify="right")
+    table.add_column(texts("ask.deployment"), overflow="fold")
+    table.add_column(texts("ask.reason"), overflow="fold")
+    place = 0
+    for choice in as_objects(decision.get("candidates")):
+        place += bool(choice["kept"])
+        style = None if choice["kept"] else "dim"
+        number = str(place) if choice["kept"] else "-"
+        table.add_row(number, choice["deployment"], choice["reason"], style=style)
+    console.print(table)
+    for line in decision.get("why") or ():
+        console.print(f"  {line}", style="dim", soft_wrap=True)
 
 
 def reason(trace: Trace, asked: str, texts: Texts) -> str:

@@ -74,6 +74,8 @@ def _summary(shown: Json, card: OwnerCard | None, texts: Texts) -> list[str]:
     ]
     if shown.get("offline"):
         lines.append(texts("status.offline"))
+    elif shown.get("state") == "degraded":
+        lines.append(texts("status.degraded"))
     if shown.get("current_model"):
         lines.append(texts("status.current", model=shown["current_model"]))
     if shown.get("vram_used_gb") is not None:

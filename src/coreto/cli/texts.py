@@ -40,6 +40,7 @@ _ASK = {
         "no other model can answer: fetching {name} ({size}, once)",
         "nenhum outro modelo pode responder: baixando {name} ({size}, uma só vez)",
     ),
+    "route.title": _both("Decision", "Decisão"),
     "ask.attempts": _both("Attempts", "Tentativas"),
     "ask.dropped": _both("Not considered", "Não considerados"),
     "ask.deployment": _both("deployment", "modelo"),
@@ -92,6 +93,9 @@ _STATUS = {
     "status.local": _both("local models: {state}", "modelos locais: {state}"),
     "status.fallback": _both("fallback: {state}", "troca automática: {state}"),
     "status.offline": _both("offline mode: on", "modo offline: ligado"),
+    "status.degraded": _both(
+        "degraded: some of the cloud cannot be reached", "degradado: parte da nuvem está fora do alcance"
+    ),
     "status.available": _both("available", "disponíveis"),
     "status.unavailable": _both("not available", "indisponíveis"),
     "status.on": _both("on", "ligada"),

@@ -41,6 +41,7 @@ def teller(bus: EventBus, now: Callable[[], float]) -> Callable[[Served], None]:
                 trace=served.trace,
                 user=call.user,
                 run=call.run,
+                traceparent=call.traceparent,
             )
         )
 

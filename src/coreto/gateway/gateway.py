@@ -4,8 +4,9 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, TypedDict, Unpack
 
 from coreto.cache.cached import Cached
 from coreto.cache.shelf import Terms
@@ -14,7 +15,7 @@ from coreto.errors import CallError, CoretoError
 from coreto.events import EventBus
 from coreto.gateway.caching import terms_of
 from coreto.gateway.embeddings import embed
-from coreto.gateway.prepare import permitted, prepared
+from coreto.gateway.prepare import prepared, warn_of_small
 from coreto.gateway.settle import Settlement
 from coreto.ledger.budgets import Budgets
 from coreto.ledger.prices import PriceBook
@@ -25,6 +26,19 @@ from coreto.resilience.health import HealthBook
 from coreto.resilience.output import expectation
 from coreto.resilience.plan import Candidate, Journal
 from coreto.routing.directory import Directory
+from coreto.routing.router import Route, Router, Sources
+from coreto.settings.model import Settings
+
+
+class Options(TypedDict, total=False):
+    """``request_timeout``: seconds a whole call may take, all attempts together (300). ``budgets``: where
+    spending is limited. ``cached``: where answers may be kept. ``router``: who decides where calls go; without
+    one, a router with default settings."""
+
+    request_timeout: float
+    budgets: Budgets | None
+    cached: Cached
+    router: Router
 
 
 class Gateway:
@@ -41,75 +55,95 @@ class Gateway:
         prices: PriceBook,
         bus: EventBus,
         clock: Clock,
-        *,
-        request_timeout: float = 300.0,
-        budgets: Budgets | None = None,
-        cached: Cached | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        """``request_timeout``: seconds a whole call may take, all attempts together. ``budgets``: where
-        spending is limited. ``cached``: where answers may be kept."""
         self.directory = directory
-        self._cached = cached
+        self.router = options.get("router") or Router(Settings(), Sources(health, prices))
+        self._cached = options.get("cached")
         self._clock = clock
-        self._request_timeout = request_timeout
+        self._request_timeout = options.get("request_timeout", 300.0)
         self._settlement = Settlement(prices, bus, clock)
-        self._ward = Ward(health, clock, random.Random(), self._successor, budgets)  # noqa: S311 jitter, not secrets
+        rng = random.Random()  # noqa: S311 jitter, not secrets
+        self._ward = Ward(health, clock, rng, self._successor, options.get("budgets"))
 
     def _successor(self, candidate: Candidate, error: CallError) -> Candidate | None:
         return self.directory.successor(candidate, error)
 
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
         """Raises :class:`~coreto.errors.UnknownModelError` and :class:`~coreto.errors.InvalidRequestError`."""
-        terms = self._terms(call)
-        if terms is not None and self._cached is not None:
-            return self._cached.open(call, terms, self._in_full)
-        return aclosing(self._answer(call))
+        if self.router.is_slow(call):
+            return aclosing(self._routed_slowly(call))
+        return self._open(call, self.router.route(call, self.directory))
 
     async def whole(self, call: Call) -> tuple[Whole, Trace]:
         """A non-stream call's answer and its trace, without the detour over a stream of two."""
-        terms = self._terms(call)
+        if self.router.is_slow(call):
+            await self.router.prepare(call)
+        route = self.router.route(call, self.directory)
+        call = _labelled(call, route)
+        terms = self._terms(call, route)
         if terms is not None and self._cached is not None:
-            return await self._cached.whole(call, terms, self._in_full)
-        with self._case(call) as case:
+            return await self._cached.whole(call, terms, partial(self._in_full, route=route))
+        with self._case(call, route) as case:
             answer = await case.fallback.whole(case.asked)
         return answer, case.trace
 
-    def _terms(self, call: Call) -> Terms | None:
+    async def explain(self, call: Call) -> Json:
+        """Where ``call`` would go, and why; nobody is asked. Raises :class:`~coreto.errors.UnknownModelError`."""
+        return await self.router.explain(call, self.directory)
+
+    async def _routed_slowly(self, call: Call) -> Items:
+        await self.router.prepare(call)
+        async with self._open(call, self.router.route(call, self.directory)) as items:
+            async for item in items:
+                yield item
+
+    def _open(self, call: Call, route: Route) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
+        call = _labelled(call, route)
+        terms = self._terms(call, route)
+        if terms is not None and self._cached is not None:
+            return self._cached.open(call, terms, partial(self._in_full, route=route))
+        return aclosing(self._answer(call, route))
+
+    def _terms(self, call: Call, route: Route) -> Terms | None:
         """How ``call`` uses the cache; ``None``: it does not."""
-        terms = terms_of(call, self.directory.plan(call.model))
+        terms = terms_of(call, route.plan)
         return terms if terms.ttl > 0 else None
 
-    def _in_full(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
+    def _in_full(self, call: Call, route: Route) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
         """The answer with its usage, whether asked for or not: who shares it may ask for it."""
-        return aclosing(self._answer(call, usage=True))
+        return aclosing(self._answer(call, route, usage=True))
 
-    async def _answer(self, call: Call, *, usage: bool = False) -> Items:
+    async def _answer(self, call: Call, route: Route, *, usage: bool = False) -> Items:
         usage_wanted = (
             usage or not call.stream or as_object(call.body.get("stream_options")).get("include_usage")
         )
-        with self._case(call) as case:
+        with self._case(call, route) as case:
             async with case.fallback.open(case.asked) as items:
                 async for item in items:
                     if usage_wanted or not isinstance(item, Chunk) or item.body.get("choices"):
                         yield item
         yield case.trace
 
-    def _case(self, call: Call) -> "_Case":
+    def _case(self, call: Call, route: Route) -> "_Case":
         started = self._clock.monotonic()
-        plan = permitted(self.directory.plan(call.model), call.label)
+        plan = route.plan
         expected = expectation(call.body, plan.expected)
         if expected is not plan.expected:
             plan = replace(plan, expected=expected)
         asked = prepared(call, plan, started + self._request_timeout)
-        return _Case(call, asked, Fallback(plan, Journal(), self._ward), self._settlement, started)
+        return _Case(call, asked, route, Fallback(plan, Journal(), self._ward), self._settlement)
 
     async def embed(self, call: EmbedCall) -> tuple[Json, Trace]:
         """Embeddings by the first candidate of ``call.model`` that has them.
 
         Vectors of different models cannot be compared, so no other model takes over when it fails.
         """
-        plan = permitted(self.directory.plan(call.model), call.label)
-        return await embed(call, plan, self._ward, self._settlement)
+        if self.router.is_slow(call):
+            await self.router.prepare(call)
+        route = self.router.route(call, self.directory)
+        call = replace(call, label=route.label)
+        return await embed(call, route.plan, self._ward, self._settlement)
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Every deployment that can be asked for by name."""
@@ -126,19 +160,24 @@ class Gateway:
         return None
 
 
+def _labelled(call: Call, route: Route) -> Call:
+    return call if call.label is route.label else call._replace(label=route.label)
+
+
 class _Case:
     """One call from its plan to its settlement, whatever comes of it. ``trace``: of how it ended."""
 
-    __slots__ = ("_call", "_settlement", "_started", "asked", "fallback", "trace")
+    __slots__ = ("_call", "_route", "_settlement", "_started", "asked", "fallback", "trace")
 
     trace: Trace
 
     def __init__(
-        self, call: Call, asked: Call, fallback: Fallback, settlement: Settlement, started: float
+        self, call: Call, asked: Call, route: Route, fallback: Fallback, settlement: Settlement
     ) -> None:
         self._call = call
+        self._route = route
         self._settlement = settlement
-        self._started = started
+        self._started = settlement.clock.monotonic()
         self.asked = asked
         self.fallback = fallback
 
@@ -148,8 +187,10 @@ class _Case:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        plan = self.fallback.plan
-        self.trace = self._settlement.trace(self._call, plan, self.fallback.journal)
+        plan, journal, route = self.fallback.plan, self.fallback.journal, self._route
+        if error is None and journal.answered_by is not None:
+            warn_of_small(self._call, plan, journal)
+        self.trace = self._settlement.trace(self._call, plan, journal, route.task, route.why)
         outcome = "ok" if error is None else error.code if isinstance(error, CoretoError) else "canceled"
         if isinstance(error, CallError):
             error.trace = self.trace

@@ -1,22 +1,11 @@
 """What becomes of a plan and a call before the first candidate is asked. Pure."""
 
-from dataclasses import replace
-
 import orjson
 
-from coreto.labels import Label, permit
 from coreto.messages import Call, Json
-from coreto.resilience.plan import Plan
-
-
-def permitted(plan: Plan, label: Label) -> Plan:
-    """``plan`` with only the candidates that data with ``label`` may go to."""
-    if label < Label.PRIVATE:
-        return plan
-    kept = tuple(c for c in plan.candidates if permit(label, sink_is_local=c.deployment.local))
-    gone = [c.deployment.id for c in plan.candidates if c not in kept]
-    reasons = tuple((name, "private data stays on this machine") for name in gone)
-    return replace(plan, candidates=kept, dropped=(*plan.dropped, *reasons))
+from coreto.resilience.plan import Journal, Plan
+from coreto.routing.router import asked_text
+from coreto.routing.tasks import detect_task_quickly
 
 
 def prepared(call: Call, plan: Plan, deadline: float) -> Call:
@@ -41,3 +30,17 @@ def _response_format(plan: Plan) -> Json:
     if schema is None:
         return {"type": "json_object"}
     return {"type": "json_schema", "json_schema": {"name": plan.name, "schema": orjson.loads(schema)}}
+
+
+def warn_of_small(call: Call, plan: Plan, journal: Journal) -> None:
+    """Say so when a model too small for what was asked has answered it: nobody better was there."""
+    answered = next((c for c in plan.candidates if c.deployment.id == journal.answered_by), None)
+    if answered is None or not answered.deployment.small:
+        return
+    found = detect_task_quickly(asked_text(call.body))
+    if found.language != "en" or found.label != "conversation":
+        what = found.label if found.language == "en" else f"{found.label} in another language than English"
+        journal.warnings.append(
+            f"{answered.deployment.id} is a very small model, not to be trusted with {what}: "
+            "`coreto doctor` says what would make a better one available"
+        )

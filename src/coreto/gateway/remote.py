@@ -24,7 +24,9 @@ class RemoteGateway:
         assert owner.url is not None, "an owner without a server cannot be asked"
         base = owner.url.rstrip("/")
         self._wire = OpenAICompatible(
-            Endpoint("coreto", f"{base}/v1", local=True, api_key=owner.key), classify=_classify
+            Endpoint("coreto", f"{base}/v1", local=True, api_key=owner.key),
+            classify=_classify,
+            verbatim=True,
         )
         self._http = Http(Endpoint("coreto", base, local=True, api_key=owner.key))
 
@@ -33,7 +35,7 @@ class RemoteGateway:
 
     async def _answer(self, call: Call) -> Items:
         trace: Trace | None = None
-        async with self._wire.open(call._replace(body=_labelled(call.body, call.label))) as items:
+        async with self._wire.open(call._replace(body=_asked(call))) as items:
             async for item in items:
                 assert isinstance(item, Whole | Chunk), "a wire knows neither traces nor restarts"
                 shown = as_object(item.body.get("coreto"))
@@ -47,6 +49,15 @@ class RemoteGateway:
         if trace is None:
             raise GarbledError("the owner's answer has no trace")
         yield trace
+
+    async def explain(self, call: Call) -> Json:
+        """Where the owner would send ``call``, and why. Raises :class:`CoretoError`."""
+        status, body = await self._http.fetch(
+            "POST", "/api/route", body=orjson.dumps(_asked(call)), within=10.0
+        )
+        if status != 200:
+            raise _classify(status, body, {}, 0.0)
+        return parse_object(body)
 
     async def embed(self, call: EmbedCall) -> tuple[Json, Trace]:
         """Embeddings by the owner."""
@@ -75,6 +86,11 @@ class RemoteGateway:
     async def close(self) -> None:
         await self._wire.close()
         await self._http.close()
+
+
+def _asked(call: Call) -> Json:
+    body = _labelled(call.body, call.label)
+    return body if call.prefer is None else {**body, "prefer": call.prefer}
 
 
 def _labelled(body: Json, label: Label) -> Json:

@@ -15,9 +15,16 @@ class Settlement:
     def __init__(self, prices: PriceBook, bus: EventBus, clock: Clock) -> None:
         self._prices = prices
         self._bus = bus
-        self._clock = clock
+        self.clock = clock
 
-    def trace(self, call: Call | EmbedCall, plan: Plan, journal: Journal, task: str | None = None) -> Trace:
+    def trace(
+        self,
+        call: Call | EmbedCall,
+        plan: Plan,
+        journal: Journal,
+        task: str | None = None,
+        why: tuple[str, ...] = (),
+    ) -> Trace:
         """The trace of ``call`` so far."""
         return Trace(
             call_id=call.id,
@@ -29,6 +36,7 @@ class Settlement:
             unmapped=journal.unmapped,
             warnings=tuple(journal.warnings),
             dropped=plan.dropped,
+            why=why,
         )
 
     def _priced(self, attempt: Attempt) -> Attempt:
@@ -47,8 +55,8 @@ class Settlement:
         self._bus.emit(
             CallFinished(
                 call_id=call.id,
-                ended_at=self._clock.time(),
-                ms=(self._clock.monotonic() - started) * 1000,
+                ended_at=self.clock.time(),
+                ms=(self.clock.monotonic() - started) * 1000,
                 outcome=outcome,
                 stream=isinstance(call, Call) and call.stream,
                 trace=trace,
@@ -56,6 +64,7 @@ class Settlement:
                 run=call.run,
                 baseline=baseline,
                 baseline_nusd=nusd,
+                traceparent=call.traceparent,
             )
         )
 

@@ -31,6 +31,7 @@ async def status(
         "cloud_available": any(d["id"] in up for d in deployments if not d["local"]),
         "local_available": any(d["id"] in up for d in deployments if d["local"]),
         "fallback_enabled": settings.fallback_enabled,
+        "state": _state(settings, inventory, sites),
         "offline": settings.offline,
         "current_model": latest,
         "current_role": _role_of(latest, directory),
@@ -75,6 +76,25 @@ def _deployment(deployment: Deployment, health: HealthBook) -> Json:
         "last_error_at": record.last_error_at,
         "latency_ms": {"p50": _percentile(recent, 0.5), "p95": _percentile(recent, 0.95)} if recent else None,
     }
+
+
+def _state(settings: Settings, inventory: Inventory, sites: Mapping[str, Site]) -> str:
+    """``online``: every cloud provider that is set up answered when last asked; ``degraded``: not every one;
+    ``offline``: none, none is set up, or the switch says so."""
+
+    def is_up(name: str) -> bool:
+        found = inventory.get(name)
+        return found is not None and found.health.ok
+
+    clouds = [
+        name
+        for name, site in sites.items()
+        if not site.local and site.unusable is None and (site.through is None or is_up(site.through))
+    ]
+    up = [name for name in clouds if is_up(name)]
+    if settings.offline or not up:
+        return "offline"
+    return "online" if len(up) == len(clouds) else "degraded"
 
 
 def _percentile(ordered: list[float], share: float) -> float:

@@ -127,6 +127,15 @@ class Purse:
             await self._answered()
             asked += 1
 
+    def reached(self, *, user: str | None, role: str | None, run: str | None) -> str | None:
+        """The limit that leaves no room for a call that costs anything, as far as it is known here."""
+        now = self._clock.time()
+        pots = self._of(user, role, run, now)
+        lacking = [pot for pot in pots if not pot.has(1, now)]
+        return (
+            self._refusal(lacking, 1, now).message if lacking and self._is_hopeless(lacking, 1, now) else None
+        )
+
     async def report(self) -> BudgetReport:
         """How all limits stand."""
         await self._answered(everything=True)

@@ -28,6 +28,10 @@ class Deployment:
     context: int | None = None
     memory: int | None = None
     successor: str | None = None
+    #: what it can do beyond chat (``tools``, ``images``, …); empty: not known
+    capabilities: frozenset[str] = frozenset()
+    #: too small to be trusted with plans, code, or languages other than English
+    small: bool = False
     #: names in the health book: of itself, its server, its account (made once, for every call asks for them)
     own_key: str = field(init=False, compare=False, repr=False)
     endpoint_key: str = field(init=False, compare=False, repr=False)

@@ -59,6 +59,7 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
     limits = Limits(connect=section.connect_timeout, attempt=attempt, stall=section.stall_timeout)
     url = section.base_url or section.host or ""
     key = section.api_key.get_secret_value() if section.api_key else None
+    traced = bool(settings.telemetry.otlp_endpoint)
     unusable: str | None = None
     provider: Provider
     embedder: Embedder | None = None
@@ -72,20 +73,26 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
             )
             local = True
         case "ollama":
-            endpoint = _endpoint(name, url, section, key, local=local)
+            endpoint = _endpoint(name, url, section, key, local=local, traced=traced)
             provider = embedder = engine = Ollama(endpoint, keep_alive=section.keep_alive, clock=clock)
         case "ollama-cloud" if key is None:
             daemon = settings.providers.get("ollama")
             url = (daemon.base_url or daemon.host or url) if daemon else url
-            provider = OllamaCloudByDaemon(_endpoint(name, url, section, None, local=False), clock=clock)
+            provider = OllamaCloudByDaemon(
+                _endpoint(name, url, section, None, local=False, traced=traced), clock=clock
+            )
             local, through = False, "ollama"
         case "ollama-cloud":
-            provider = OllamaCloud(_endpoint(name, url, section, key, local=False), clock=clock)
+            provider = OllamaCloud(
+                _endpoint(name, url, section, key, local=False, traced=traced), clock=clock
+            )
             local = False
         case _:
             if key is None and not local and name in ("openai", "openrouter"):
                 unusable = f"no key: set {name.upper()}_API_KEY"
-            provider = embedder = OpenAICompatible(_endpoint(name, url, section, key, local=local))
+            provider = embedder = OpenAICompatible(
+                _endpoint(name, url, section, key, local=local, traced=traced)
+            )
     constrains = kind == "embedded" or (kind == "ollama" and local)
     return Site(
         name,
@@ -104,8 +111,10 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
     )
 
 
-def _endpoint(name: str, url: str, section: ProviderSettings, key: str | None, *, local: bool) -> Endpoint:
-    return Endpoint(name, url, local, key, section.headers, section.max_connections)
+def _endpoint(
+    name: str, url: str, section: ProviderSettings, key: str | None, *, local: bool, traced: bool
+) -> Endpoint:
+    return Endpoint(name, url, local, key, section.headers, section.max_connections, traced)
 
 
 def embedded_weights(

@@ -14,6 +14,8 @@ import aiohttp
 
 from coreto.errors import CallError, CutError, GarbledError, PrivacyError, TimedOutError, UnreachableError
 from coreto.labels import Label, permit
+from coreto.messages import Call, EmbedCall
+from coreto.providers import traceparent
 from coreto.redaction import brief
 from coreto.settings.addresses import is_loopback_url
 
@@ -28,7 +30,8 @@ _DRAIN = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A server. ``local``: on this machine, so private data may go there."""
+    """A server. ``local``: on this machine, so private data may go there; ``traced``: its requests carry the
+    span of their call."""
 
     name: str
     base_url: str
@@ -36,6 +39,7 @@ class Endpoint:
     api_key: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     max_connections: int = 100
+    traced: bool = False
 
 
 class Reply:
@@ -131,11 +135,12 @@ class Http:
         body: bytes | None = None,
         connect: float = 5.0,
         local: bool | None = None,
+        call: Call | EmbedCall | None = None,
     ) -> Reply:
         """Send a request and wait for the response's headers. The caller closes the reply.
 
         ``label`` is that of the data in ``body``; ``local=False`` says that the server behind this
-        loopback endpoint passes the request on. Raises :class:`PrivacyError` instead of sending private
+        loopback endpoint passes the request on; ``call``: the one it is sent for. Raises :class:`PrivacyError` instead of sending private
         data off the machine, else :class:`CallError`.
         """
         if not permit(label, sink_is_local=self.endpoint.local if local is None else local):
@@ -148,6 +153,7 @@ class Http:
                 method,
                 self._base + path,
                 data=body,
+                headers=_span_header(call) if call is not None and self.endpoint.traced else None,
                 timeout=timeout,
                 allow_redirects=False,
                 proxy=self._proxy,
@@ -208,6 +214,10 @@ def translate(error: Exception, *, connected: bool) -> CallError:
             return GarbledError(f"not an HTTP response: {text}")
         case _:
             return CutError(text) if connected else UnreachableError(text)
+
+
+def _span_header(call: Call | EmbedCall) -> dict[str, str]:
+    return {traceparent.HEADER: traceparent.span_of(call.id, traceparent.read(call.traceparent)).header}
 
 
 def _secrets_of(endpoint: Endpoint) -> tuple[bytes, ...]:

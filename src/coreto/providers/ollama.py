@@ -110,12 +110,20 @@ class Ollama:
         )
         if local and self._keep_alive is not None:
             body.setdefault("keep_alive", self._keep_alive)
-        reply = await self._post("/api/chat", body, call.label, call.limits.connect, local=local)
+        reply = await self._post("/api/chat", body, call, local=local)
         return reply, unmapped
 
-    async def _post(self, path: str, body: Json, label: Label, connect: float, *, local: bool) -> Reply:
-        payload = orjson.dumps(body)
-        reply = await self._http.send("POST", path, label=label, body=payload, connect=connect, local=local)
+    async def _post(self, path: str, body: Json, call: Call | EmbedCall | None, *, local: bool) -> Reply:
+        """``call``: the one it is asked for; ``None``: what the body holds is nobody's."""
+        reply = await self._http.send(
+            "POST",
+            path,
+            label=call.label if call else Label.PUBLIC,
+            body=orjson.dumps(body),
+            connect=call.limits.connect if call else 5.0,
+            local=local,
+            call=call,
+        )
         if reply.status != 200:
             try:
                 raise classify(reply.status, await reply.read(), reply.headers, self._now())
@@ -138,7 +146,7 @@ class Ollama:
         asked = {"model": name, "input": call.body.get("input")}
         if call.body.get("dimensions"):
             asked["dimensions"] = call.body["dimensions"]
-        reply = await self._post("/api/embed", asked, call.label, call.limits.connect, local=local)
+        reply = await self._post("/api/embed", asked, call, local=local)
         try:
             body = parse_object(await reply.read())
         finally:
@@ -189,7 +197,7 @@ class Ollama:
             await self._clock.sleep(0.1)
 
     async def _command(self, body: Json) -> None:
-        reply = await self._post("/api/chat", body, Label.PUBLIC, 5.0, local=True)
+        reply = await self._post("/api/chat", body, None, local=True)
         try:
             await reply.read()
         finally:
@@ -204,7 +212,7 @@ class Ollama:
     async def pull(self, model: str) -> AsyncIterator[Json]:
         """Download ``model`` into the daemon; yields its progress lines (``status``, ``total``, ``completed``)."""
         body: Json = {"model": model, "stream": True}
-        reply = await self._post("/api/pull", body, Label.PUBLIC, 5.0, local=True)
+        reply = await self._post("/api/pull", body, None, local=True)
         try:
             while (lines := await reply.lines()) is not None:
                 for line in lines:

@@ -90,7 +90,7 @@ class OpenAICompatible:
 
     async def _post(self, path: str, call: Call | EmbedCall, body: Json) -> Reply:
         reply = await self._http.send(
-            "POST", path, label=call.label, body=orjson.dumps(body), connect=call.limits.connect
+            "POST", path, label=call.label, body=orjson.dumps(body), connect=call.limits.connect, call=call
         )
         if reply.status != 200:
             try:

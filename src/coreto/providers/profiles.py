@@ -48,3 +48,12 @@ def profile_of(model: str) -> Profile:
 def reasons(model: str) -> bool:
     """Whether ``model`` is one of OpenAI's reasoning models: asked for every call, so found once a name."""
     return profile_of(model).reasoning
+
+
+_SMALL = re.compile(r"smollm|tinyllama|(?<![\d.])(?:\d{2,3}m|0\.\d+b|1(?:\.\d)?b)(?![a-z0-9])")
+
+
+def is_small(model: str) -> bool:
+    """Whether ``model`` says in its name that it is too small to be trusted with plans, code, or languages
+    other than English: below about two thousand million parameters."""
+    return bool(_SMALL.search(model.lower()))

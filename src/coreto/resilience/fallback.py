@@ -291,7 +291,7 @@ class Fallback:
             a.deployment != name for a in self.journal.attempts
         ):
             self.journal.warnings.append(f"{candidate.deployment.id} is gone; {name} takes its place")
-            self._waiting.appendleft(heir)
+            self._waiting.appendleft(self.plan.wrap(heir) if self.plan.wrap else heir)
 
     async def _soonest(self, call: Call) -> list[Candidate]:
         """With everybody passed by: who is back soonest, waited for; nobody where that takes too long."""

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from coreto.messages import Accumulator, Attempt, Call, Failover, Limits, Whole
+from coreto.messages import Accumulator, Attempt, Call, Failover, Limits, Preference, Whole
 from coreto.providers.base import Embedder, Provider
 from coreto.providers.catalog import Deployment
 from coreto.resilience.output import Expectation
@@ -53,6 +53,13 @@ class Plan:
     cache_ttl: float = 0.0
     #: a digest of what shapes an answer beside the request, so that a changed role is another cache
     variant: str = ""
+    #: who is asked first where the call does not say; what becomes of sensitive data; ``None``: as for all
+    prefer: Preference | None = None
+    privacy: str | None = None
+    #: a local answer that looks wrong, or is likely to be, is asked of the cloud
+    escalate: bool = False
+    #: what every candidate of this call is put behind, a successor too
+    wrap: "Callable[[Candidate], Candidate] | None" = None
     #: what the saving is measured against (SPEC R9): the first cloud deployment of the chain
     baseline: Deployment | None = None
 

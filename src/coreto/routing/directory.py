@@ -12,7 +12,7 @@ from coreto.providers.catalog import Deployment, replacement, split_id
 from coreto.providers.discovery import Inventory
 from coreto.providers.factory import Site
 from coreto.providers.ollama import full_name, is_cloud_name
-from coreto.providers.profiles import profile_of
+from coreto.providers.profiles import is_small, profile_of
 from coreto.providers.rules import Rules
 from coreto.resilience.output import Expectation, require_schema
 from coreto.resilience.plan import Candidate, Plan
@@ -128,6 +128,9 @@ class DirectoryBuilder:
             temperature=role.temperature,
             max_tokens=role.max_tokens,
             local_only=role.local_only,
+            prefer=role.prefer,
+            privacy=role.privacy,
+            escalate=role.escalate,
             expected=_expected(name, role),
             failover=role.stream_failover,
             cache_ttl=role.cache_ttl,
@@ -263,6 +266,8 @@ class DirectoryBuilder:
             endpoint=account,
             context=(known and known.context) or (info and info.context) or profile_of(model).context,
             memory=(known and known.memory) or (info and info.size),
+            capabilities=info.capabilities if info else frozenset(),
+            small=is_small(model),
             successor=(known and known.successor) or replacement(site.kind, model),
         )
 

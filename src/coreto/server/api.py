@@ -18,6 +18,7 @@ from coreto.server.services import Services
 _STATUS_KEYS = {
     "cloud_available": "a deployment off this machine can be asked",
     "local_available": "a deployment on this machine can be asked",
+    "state": "online, degraded or offline: whether the cloud providers that are set up answer",
     "fallback_enabled": "the next deployment is tried when one fails",
     "current_model": "the deployment that answered last",
     "vram_used_gb": "GiB of GPU memory that models fill; null: not known",

@@ -12,9 +12,10 @@ import orjson
 
 from coreto.errors import CallError, CoretoError
 from coreto.events import RequestServed
+from coreto.redaction import brief
 from coreto.server.access import Access
 from coreto.server.api import build_api
-from coreto.server.chat import chat, embeddings
+from coreto.server.chat import chat, embeddings, explain
 from coreto.server.dialects.anthropic_answers import AnthropicEnvelope
 from coreto.server.dialects.handler import MESSAGES, RESPONSES, answer, count_tokens
 from coreto.server.exchange import ASGIApp, Exchange, Receive, Reply, Scope, Send, SlowBodyError
@@ -49,6 +50,7 @@ class Edge:
             "/v1/responses": {"POST": partial(answer, services=services, dialect=RESPONSES)},
             _ANTHROPIC: {"POST": partial(answer, services=services, dialect=MESSAGES)},
             f"{_ANTHROPIC}/count_tokens": {"POST": partial(count_tokens, services=services)},
+            "/api/route": {"POST": partial(explain, services=services)},
             "/v1/models": {"GET": self._list_models},
             "/": {"GET": self._greet},
             **({"/metrics": {"GET": self._metrics}} if services.metrics else {}),
@@ -64,7 +66,7 @@ class Edge:
             exchange.envelope = AnthropicEnvelope()
         try:
             reply = self._refusal(exchange)
-            if reply is None and exchange.path.startswith("/api/"):
+            if reply is None and exchange.path.startswith("/api/") and exchange.path not in self._routes:
                 await self._api(scope, receive, exchange.relay)
             elif reply is None:
                 reply = await self._handler(exchange)(exchange)
@@ -172,7 +174,7 @@ def _over_rate(exchange: Exchange, bucket: Bucket, now: float) -> Reply | None:
 
 async def _no_such_path(exchange: Exchange) -> Reply:
     hint = "" if exchange.path.startswith("/v1/") else "; the OpenAI-compatible API is under /v1"
-    return refused(404, f"there is nothing at {exchange.path!r}{hint}", "not_found")
+    return refused(404, f"there is nothing at {brief(exchange.path, 200)!r}{hint}", "not_found")
 
 
 async def _other_method(exchange: Exchange, methods: Mapping[str, Handler]) -> Reply:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from coreto.errors import InvalidRequestError
 from coreto.labels import Label, combine
-from coreto.messages import Call, EmbedCall, Failover, Json, new_call_id
+from coreto.messages import PREFERENCES, Call, EmbedCall, Failover, Json, Preference, new_call_id
 from coreto.routing.directory import AUTO
 from coreto.server.exchange import Exchange
 from coreto.server.validate import MAX_NAME, check_chat, check_embeddings, is_name
@@ -42,7 +42,9 @@ def chat_call(body: Json, exchange: Exchange, resolve: Callable[[str], str] = _a
         restartable=exchange.header(b"x-coreto-accept-restart") in ("1", "true"),
         tenant=exchange.caller.name,
         cache=exchange.header(b"x-coreto-cache"),
+        traceparent=exchange.header(b"traceparent"),
         cache_tags=exchange.header(b"x-coreto-cache-tags"),
+        prefer=_prefer(exchange) or body.get("prefer"),
     )
 
 
@@ -58,6 +60,7 @@ def embed_call(body: Json, exchange: Exchange, resolve: Callable[[str], str] = _
         caller.label,
         user=caller.user,
         run=caller.run,
+        traceparent=exchange.header(b"traceparent"),
     )
 
 
@@ -68,10 +71,10 @@ def _model(body: Json, exchange: Exchange, resolve: Callable[[str], str]) -> str
 
 
 def _upstream_body(body: Json) -> Json:
-    """``body`` without the one field that is ours."""
-    if "private" not in body:
+    """``body`` without the fields that are ours."""
+    if "private" not in body and "prefer" not in body:
         return body
-    return {name: value for name, value in body.items() if name != "private"}
+    return {name: value for name, value in body.items() if name not in ("private", "prefer")}
 
 
 def _caller(body: Json, exchange: Exchange) -> _Caller:
@@ -99,6 +102,16 @@ def _failover(exchange: Exchange) -> Failover | None:
         case _:
             header = "x-coreto-stream-failover"
             raise InvalidRequestError(f"{header} is one of hold, continue, restart; got {text!r}", header)
+
+
+def _prefer(exchange: Exchange) -> Preference | None:
+    text = exchange.header(b"x-coreto-prefer")
+    match text:
+        case None | "chain" | "local" | "cloud" | "cheap" | "fast":
+            return text
+        case _:
+            header = "x-coreto-prefer"
+            raise InvalidRequestError(f"{header} is one of {', '.join(PREFERENCES)}; got {text!r}", header)
 
 
 def _name(exchange: Exchange, header: str) -> str | None:

@@ -1,5 +1,7 @@
 """``/v1/chat/completions`` and ``/v1/embeddings``."""
 
+import orjson
+
 from coreto.errors import CallError, InvalidRequestError
 from coreto.messages import Call, Chunk, Json, Restart, Trace, Whole
 from coreto.server.answers import embeddings_reply, event, last_events, restart_event, whole_reply
@@ -75,6 +77,16 @@ async def _stream(exchange: Exchange, gateway: GatewayPort, call: Call) -> None:
     if not exchange.started:
         await exchange.start(headers)
     await exchange.end(last_events(last, trace))
+
+
+async def explain(exchange: Exchange, services: Services) -> Reply | None:
+    """Where a chat request would go, and why; no model is asked. Raises
+    :class:`~coreto.errors.CoretoError`."""
+    body = await read_json(exchange)
+    if body is None:
+        return None
+    call = chat_call(body, exchange, services.resolve)
+    return Reply(200, orjson.dumps(await services.gateway.explain(call)))
 
 
 async def embeddings(exchange: Exchange, services: Services) -> Reply | None:

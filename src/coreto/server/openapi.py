@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from coreto.messages import Json, as_object
+from coreto.messages import PREFERENCES, Json, as_object
 from coreto.server.openapi_requests import (
     CHAT,
     COUNT_TOKENS,
@@ -138,8 +138,14 @@ _CALL_HEADERS = [
     _header("x-coreto-user", "whose call it is, before the body's `user`", _WORDS),
     _header("x-coreto-run", "the run that it belongs to, for reports", _WORDS),
 ]
+_PREFER_HEADER = _header(
+    "x-coreto-prefer",
+    "who of the role's models is asked first",
+    {"enum": [*PREFERENCES]},
+)
 _CHAT_HEADERS = [
     *_CALL_HEADERS,
+    _PREFER_HEADER,
     _header(
         "x-coreto-cache",
         "`no`, `refresh`, or for how many seconds the answer may be kept",
@@ -230,6 +236,31 @@ _PATHS: Json = {
         _told("An estimate", {"input_tokens": _COUNT}),
         error="AnthropicError",
         headers=_CALL_HEADERS,
+    ),
+    "/api/route": _post(
+        "Where a chat request would go, and why; no model is asked",
+        "ChatRequest",
+        _told(
+            "The decision",
+            {
+                "model": _TEXT,
+                "role": _MAYBE_TEXT,
+                "task": {"type": ["object", "null"]},
+                "label": {"enum": ["public", "internal", "private"]},
+                "masked": {"type": "boolean"},
+                "prefer": _TEXT,
+                "because": _MAYBE_TEXT,
+                "why": {"type": "array", "items": _TEXT},
+                "candidates": {
+                    "type": "array",
+                    "items": an_object(
+                        {"deployment": _TEXT, "kept": {"type": "boolean"}, "reason": _TEXT},
+                        ["deployment", "kept", "reason"],
+                    ),
+                },
+            },
+        ),
+        headers=[*_CALL_HEADERS, _PREFER_HEADER],
     ),
     "/v1/models": _get("Roles, `auto` and deployments", _told("The list", _LISTED), _OPENED),
     "/v1/models/{id}": {

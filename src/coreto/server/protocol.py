@@ -9,6 +9,7 @@ MOST_HEADER_BYTES = 64 * 1024
 #: Seconds in which a request's headers must have arrived, from the connection or their first byte on.
 HEADERS_WITHIN = 30.0
 
+_END = b"\r\n\r\n"
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -19,6 +20,7 @@ _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: c
 class BoundedProtocol(HttpToolsProtocol):
     """Closes connections whose headers are too long, or too long in coming."""
 
+    _between = True  # no request is under way
     _heading = True  # the headers of a request are not yet complete
     _head = 0  # bytes that have come of them
     _due: asyncio.TimerHandle | None = None
@@ -32,6 +34,11 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if (self._between or self._heading) and self._head + len(data) > MOST_HEADER_BYTES:
+            end = data.find(_END)
+            if self._head + (len(data) if end < 0 else end) > MOST_HEADER_BYTES:
+                self._refuse(_TOO_LARGE)
+                return
         super().data_received(data)
         if self._heading:  # rare: the headers of most requests come in one piece
             self._head += len(data)
@@ -40,7 +47,13 @@ class BoundedProtocol(HttpToolsProtocol):
             elif self._due is None:
                 self._due = self.loop.call_later(HEADERS_WITHIN, self._refuse, _TOO_SLOW)
 
+    def on_message_complete(self) -> None:
+        self._between = True
+        self._head = 0
+        super().on_message_complete()
+
     def on_message_begin(self) -> None:
+        self._between = False
         self._heading = True
         self._head = 0
         super().on_message_begin()

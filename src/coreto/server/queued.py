@@ -38,6 +38,10 @@ class Queued:
         finally:
             self._gate.leave(clock.monotonic() - started)
 
+    async def explain(self, call: Call) -> Json:
+        """As the gateway does; nothing is asked, so that no place is needed."""
+        return await self._gateway.explain(call)
+
     async def embed(self, call: EmbedCall) -> tuple[Json, Trace]:
         """Embeddings by the gateway. Raises :class:`BusyError` too."""
         await self._gate.enter(self._request_timeout)

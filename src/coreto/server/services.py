@@ -28,6 +28,10 @@ class GatewayPort(Protocol):
         """A non-stream call's answer and its trace. Raises as :meth:`open`."""
         ...
 
+    async def explain(self, call: Call) -> Json:
+        """Where ``call`` would go, and why; nobody is asked. Raises as :meth:`open`."""
+        ...
+
     async def embed(self, call: EmbedCall) -> tuple[Json, Trace]:
         """Embeddings and their trace. Raises :class:`~coreto.errors.CoretoError`."""
         ...

@@ -9,7 +9,7 @@ from typing import Any, cast
 import orjson
 
 from coreto.errors import InvalidRequestError
-from coreto.messages import Json
+from coreto.messages import PREFERENCES, Json
 
 #: Deeper bodies could be read but not written again.
 MAX_DEPTH = 200
@@ -165,6 +165,7 @@ _CHAT: Rules = {
     "model": _MODEL,
     "user": _USER,
     "private": _TRUTH,
+    "prefer": (lambda value: value in PREFERENCES, f"one of {', '.join(PREFERENCES)}"),
     "stream": _TRUTH,
     "stream_options": (_is_object, "an object"),
     "temperature": (_is_number, "a number"),

@@ -310,6 +310,9 @@ def _cross_checks(draft: Draft, settings: Settings) -> None:
             alias: Key = ("server", "model_aliases", pattern)
             hint = nearest(target, settings.roles)
             draft.problem(alias, f"unknown role {target!r}{hint}: a role, a deployment or auto is expected")
+    for task, role in settings.routing.tasks.items():
+        if role not in settings.roles:
+            draft.problem(("routing", "tasks", task), f"unknown role {role!r}{nearest(role, settings.roles)}")
     for name in settings.budgets.roles:
         if name != "*" and name not in settings.roles:
             key: Key = ("budgets", "roles", name)

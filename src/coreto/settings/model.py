@@ -18,7 +18,18 @@ Seconds = Annotated[float, Field(gt=0)]
 Dollars = Annotated[float, Field(ge=0, le=1_000_000)]
 Zone = Annotated[str, AfterValidator(check_zone)]
 ProviderKind = Literal["ollama", "ollama-cloud", "openai", "openrouter", "embedded"]
+PrivacyMode = Literal["local", "mask", "off"]
+Preference = Literal["chain", "local", "cloud", "cheap", "fast"]
+TaskName = Literal["planning", "execution", "code", "ui", "conversation"]
 
+
+DEFAULT_TASKS: dict[TaskName, str] = {
+    "planning": "brain",
+    "execution": "executor",
+    "code": "executor",
+    "ui": "ui",
+    "conversation": "brain",
+}
 
 _PASSWORD = re.compile(r"(://[^/@\s:]*:)[^/@\s]+(?=@)")
 
@@ -141,6 +152,16 @@ class RoleSettings(Section):
         description="retries of one deployment after a passing fault; default: 2 for the last of the chain, else 0",
     )
     local_only: bool = Field(default=False, description="never use a deployment that is off this machine")
+    privacy: PrivacyMode | None = Field(
+        default=None, description="what becomes of sensitive data; default: the top-level `privacy`"
+    )
+    prefer: Preference | None = Field(
+        default=None,
+        description="who of the chain is asked first; default: its order, for `auto` what the task needs",
+    )
+    escalate: bool = Field(
+        default=False, description="ask the cloud when a local answer looks wrong, or is likely to"
+    )
     rules: tuple[Rule, ...] = Field(
         default=(), description='what "rules" in the chain answers, first match first'
     )
@@ -148,6 +169,25 @@ class RoleSettings(Section):
         default=None, description="what happens when a stream dies midway"
     )
     cache_ttl: float = Field(default=0, ge=0, description="seconds an answer is kept; 0: not cached")
+
+
+class RoutingSettings(Section):
+    """What `auto` comes to."""
+
+    tasks: dict[TaskName, str] = Field(
+        default_factory=lambda: dict(DEFAULT_TASKS),
+        description="the role for each kind of work; what is not named keeps its default",
+        examples=[{"code": "executor", "conversation": "chat"}],
+    )
+    examples: dict[TaskName, tuple[str, ...]] = Field(
+        default_factory=dict[TaskName, tuple[str, ...]],
+        description="prompts of your own for each kind of work; what is like them goes their way",
+        examples=[{"execution": ["roda o fechamento do mês"]}],
+    )
+    embedder: bool = Field(
+        default=True,
+        description="ask the bundled embedder (extra `local`) when the kind of work is not clear",
+    )
 
 
 class SpendingLimits(Section):
@@ -247,6 +287,10 @@ class Settings(Section):
 
     language: Literal["pt-BR", "en"] = Field(default="en", description="language of console texts and crews")
     offline: bool = Field(default=False, description="never contact anything off this machine")
+    privacy: PrivacyMode = Field(
+        default="local",
+        description="requests with sensitive data (CPF, cards, keys, …): stay here, leave with placeholders, or pass",
+    )
     fallback_enabled: bool = Field(default=True, description="try the next deployment when one fails")
     request_timeout: Seconds = Field(
         default=300.0, description="seconds a whole call may take, all attempts together"
@@ -272,6 +316,7 @@ class Settings(Section):
     providers: dict[str, ProviderSettings] = Field(default_factory=dict[str, ProviderSettings])
     models: dict[str, ModelSettings] = Field(default_factory=dict[str, ModelSettings])
     roles: dict[str, RoleSettings] = Field(default_factory=dict[str, RoleSettings])
+    routing: RoutingSettings = RoutingSettings()
     budgets: BudgetSettings = BudgetSettings()
     cache: CacheSettings = CacheSettings()
     crews: CrewSettings = CrewSettings()

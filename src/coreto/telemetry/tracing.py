@@ -69,7 +69,7 @@ class Tracing:
         self._provider.shutdown()
 
     def _call(self, event: CallFinished) -> None:
-        self.record(event)
+        self.record(event, event.traceparent)
 
     def record(self, event: CallFinished, traceparent: str | None = None) -> None:
         """Make the spans of a call whose request came with this ``traceparent``."""

@@ -1,5 +1,6 @@
 """What must not get out: keys, prompts of private calls; and clients that are slow on purpose."""
 
+import contextlib
 import json
 import re
 import socket
@@ -155,6 +156,19 @@ def test_headers_without_end(own) -> None:
             said = b"HTTP/1.1 431 (and gone before it could be read)"
     assert said.startswith(b"HTTP/1.1 431 ")
     assert own.chat().status == 200
+
+
+def test_headers_in_one_piece(own) -> None:
+    """Headers beyond 64 KiB are refused however they come, on a new connection and on one that was used."""
+    request = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    for first in (b"", request + b"\r\n"):
+        with socket.create_connection(own.address, timeout=10) as client:
+            if first:
+                client.sendall(first)
+                assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+            client.sendall(request + b"X-Long: " + b"x" * 70_000 + b"\r\n\r\n")
+            with contextlib.suppress(ConnectionError):  # it may be gone before it could be read
+                assert client.recv(65536).startswith(b"HTTP/1.1 431 ")
 
 
 def test_many_headers_that_fit(own) -> None:

@@ -6,8 +6,7 @@ import pytest
 
 from coreto.clock import SystemClock
 from coreto.errors import ConfigError, MissingModelError, RetiredError, UnknownModelError
-from coreto.gateway.prepare import permitted, prepared
-from coreto.labels import Label
+from coreto.gateway.prepare import prepared
 from coreto.messages import Call, Limits
 from coreto.providers.base import Health, ModelInfo
 from coreto.providers.discovery import Found
@@ -246,17 +245,6 @@ def test_directory_bad_schema_files(tmp_path, text, word):
 def test_directory_window(tmp_path, toml, name, window):
     """The window is fixed where the role or the model declares it, and left to the engine elsewhere."""
     assert build(tmp_path, toml).plan(name).candidates[0].window == window
-
-
-def test_prepare_permitted(tmp_path):
-    """Private calls keep only candidates of this machine; the others are dropped with the reason."""
-    toml = '[roles.x]\nchain = ["ollama-cloud/a", "lab/b", "ollama/mine"]\n'
-    plan = build(tmp_path, toml).plan("x")
-    kept = permitted(plan, Label.PRIVATE)
-    assert chain(kept) == ["lab/b"]
-    assert [name for name, _ in kept.dropped] == ["ollama-cloud/a", "ollama/mine"]
-    for label in (Label.PUBLIC, Label.INTERNAL):
-        assert permitted(plan, label) is plan
 
 
 def test_prepare_role_settings(tmp_path):

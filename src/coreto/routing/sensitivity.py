@@ -1,0 +1,71 @@
+"""The label that a request's own words give it. What was found in a message is remembered by its digest."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from coreto.messages import as_object, as_objects
+from coreto.routing.privacy import detect_sensitive
+
+#: Messages remembered; a conversation sends its whole history at every turn.
+MOST_KNOWN = 4096
+#: Characters from which looking takes milliseconds, which others should not have to wait for.
+LONG = 8_000
+
+Kinds = tuple[str, ...]
+
+
+class Sensitivities:
+    """What kinds of sensitive data messages hold. Keeps digests and kinds, never a message."""
+
+    def __init__(self, most: int = MOST_KNOWN) -> None:
+        self._most = most
+        self._known: OrderedDict[bytes, Kinds] = OrderedDict()
+
+    def kinds(self, body: Mapping[str, Any]) -> Kinds:
+        """The kinds in all that ``body`` says, sorted."""
+        found: set[str] = set()
+        for text in texts_of(body):
+            found.update(self._kinds_in(text))
+        return tuple(sorted(found)) if found else ()
+
+    def is_slow(self, body: Mapping[str, Any]) -> bool:
+        """Whether :meth:`kinds` may take milliseconds: something long in ``body`` is not known yet."""
+        return any(len(text) >= LONG and _digest(text) not in self._known for text in texts_of(body))
+
+    def _kinds_in(self, text: str) -> Kinds:
+        digest = _digest(text)
+        known = self._known.get(digest)
+        if known is None:
+            known = self._known[digest] = detect_sensitive(text).kinds
+            if len(self._known) > self._most:
+                self._known.popitem(last=False)
+        return known
+
+
+def texts_of(body: Mapping[str, Any]) -> Iterator[str]:
+    """Every text that a chat or embeddings request tells a model: messages with their parts, tool calls and
+    results; what is to be embedded."""
+    for message in as_objects(body.get("messages")):
+        content = message.get("content")
+        if isinstance(content, str):
+            yield content
+        else:
+            for part in as_objects(content):
+                text = part.get("text")
+                if isinstance(text, str):
+                    yield text
+        for call in as_objects(message.get("tool_calls")):
+            arguments = as_object(call.get("function")).get("arguments")
+            if isinstance(arguments, str):
+                yield arguments
+    given = body.get("input")
+    if isinstance(given, str):
+        yield given
+    elif isinstance(given, list):
+        yield from (text for text in given if isinstance(text, str))  # pyright: ignore[reportUnknownVariableType]
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
