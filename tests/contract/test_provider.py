@@ -25,6 +25,7 @@ from coreto.providers.embedded import EmbeddedEngine
 from coreto.providers.http import Endpoint
 from coreto.providers.ollama import Ollama, OllamaCloud, OllamaCloudByDaemon
 from coreto.providers.openai_compatible import OpenAICompatible
+from coreto.providers.openrouter import OpenRouter
 from coreto.providers.rules import Rules
 from coreto.providers.weights import GgufModel
 from coreto.resilience.fallback import Fallback, Ward
@@ -86,7 +87,8 @@ def session_of(provider: Any) -> Callable[[], Any]:
 def openai_compatible(sims: Simulators, flavour: str, *, local: bool = True) -> Subject:
     sim = sims.get(flavour)
     base = f"{sim.url}/api/v1" if flavour == "openrouter" else f"{sim.url}/v1"
-    provider = OpenAICompatible(Endpoint(flavour, base, local=local, api_key="k"))
+    kind = OpenRouter if flavour == "openrouter" else OpenAICompatible
+    provider = kind(Endpoint(flavour, base, local=local, api_key="k"))
     return Subject(provider, "sim/x", sim=sim, http=session_of(provider), remote=not local)
 
 

@@ -11,6 +11,7 @@ from coreto.providers.embedded import EmbeddedEngine, GgufModel
 from coreto.providers.http import Endpoint
 from coreto.providers.ollama import Ollama, OllamaCloud, OllamaCloudByDaemon
 from coreto.providers.openai_compatible import OpenAICompatible
+from coreto.providers.openrouter import OpenRouter
 from coreto.providers.weights import KNOWN, find
 from coreto.settings.model import ModelSettings, ProviderSettings, Settings
 
@@ -90,9 +91,8 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
         case _:
             if key is None and not local and name in ("openai", "openrouter"):
                 unusable = f"no key: set {name.upper()}_API_KEY"
-            provider = embedder = OpenAICompatible(
-                _endpoint(name, url, section, key, local=local, traced=traced)
-            )
+            compatible = OpenRouter if kind == "openrouter" else OpenAICompatible
+            provider = embedder = compatible(_endpoint(name, url, section, key, local=local, traced=traced))
     constrains = kind == "embedded" or (kind == "ollama" and local)
     return Site(
         name,
