@@ -6,7 +6,7 @@ rounding explains, and nothing around it says that it is algebra, another base, 
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 
@@ -14,59 +14,15 @@ from coreto.redaction import brief
 from coreto.routing.detection.text import word_set
 from coreto.routing.escalation.arithmetic import Exact, Notation, Result, UnclearError, evaluate, read_number
 from coreto.routing.escalation.exchange import Exchange
+from coreto.routing.escalation.notation import SAID, prepared
 
 _MOST_CLAIMS, _MOST_PIECES, _MOST_SITES = 32, 60, 8
 _LONGEST_LINE = 400
 _REACH = 120
 """Characters before an equals sign in which its expression stands."""
 
-_LATEX = (
-    (re.compile(r"\\[dt]?frac\{([\d.,]+)\}\{([\d.,]+)\}"), r"(\1 / \2)"),
-    (re.compile(r"\\(?:times|cdot)(?![a-z])"), "*"),
-    (re.compile(r"\\div(?![a-z])"), "/"),
-    (re.compile(r"\\approx(?![a-z])"), "≈"),
-    (re.compile(r"\\(?:left|right|,|;|!| )|\\text\{\s*\}"), " "),
-    (re.compile(r"\\([%$*])"), r"\1"),
-    (re.compile(r"\^\{(\d+)\}"), r"^\1"),
-    (re.compile(r"\{,\}"), ","),
-    (re.compile(r"\\\(|\\\)|\\\[|\\\]"), " "),
-)
-
-_SIGNS = {
-    "times": "*", "multiplied by": "*", "vezes": "*", "multiplicado por": "*", "x": "*", "×": "*", "·": "*", "⋅": "*",
-    "plus": "+", "mais": "+", "minus": "-", "menos": "-", "divided by": "/", "dividido por": "/", "÷": "/",
-    "is equal to": "=", "equals": "=", "equal": "=", "is": "=", "are": "=", "é igual a": "=", "são": "=",
-    "é": "=", "dá": "=", "dão": "=", "gives": "=", "makes": "=", "resulta em": "=", "totaliza": "=",
-}  # fmt: skip
-_SPOKEN = re.compile(
-    r"([\d)%²³])\s*\b("
-    + "|".join(sorted((k for k in _SIGNS if k.isalpha() or " " in k), key=len, reverse=True))
-    + r")\b"
-    r"(?=\s*(?:(?:US|R)?\$\s?)?[-(]?\d)",
-    re.IGNORECASE,
-)
-_PERCENT_OF = re.compile(r"(\d)\s?%\s+(?:of|de|do|dos|da|das)\s+(?=(?:(?:US|R)?\$\s?)?\d)", re.IGNORECASE)
-_AGGREGATES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(rf"\b(?:{words})\s+{operands}\s+(?:is|é|equals|é igual a)\s+(?=[-\d])", re.IGNORECASE), shape)
-    for words, operands, shape in (
-        ("the sum of|a soma de|sum of|soma de", r"(\d[\d.,]*) (?:and|e) (\d[\d.,]*)", r": \1 + \2 = "),
-        ("the product of|o produto de", r"(\d[\d.,]*) (?:and|e|por) (\d[\d.,]*)", r": \1 * \2 = "),
-        ("half of|a metade de|metade de", r"(\d[\d.,]*)", r": \1 / 2 = "),
-        ("twice|double|o dobro de", r"(\d[\d.,]*)", r": \1 * 2 = "),
-        ("o triplo de|triple", r"(\d[\d.,]*)", r": \1 * 3 = "),
-    )
-)  # fmt: skip
-
-_AGGREGATE = re.compile(
-    r"\b(?:sum|soma|product|produto|half|metade|twice|double|dobro|triplo|triple)\b", re.IGNORECASE
-)
 _SENTENCES = re.compile(r"(?<=[.!?;]) ")
 _SIGNED = re.compile(r"\d[^\n=≈]{0,40}[=≈≅][^\n\d=]{0,30}\d")
-_SAID = re.compile(
-    r"\d[)%²³]?\s+(?:is|are|é|são|dá|dão|equals?|gives|makes|resulta|totaliza)\s[^\d\n]{0,12}\d",
-    re.IGNORECASE,
-)
-
 _TOKEN = re.compile(
     r"(?P<number>\d+(?:[.,]\d+)*)|(?P<money>(?:US|R)?\$|€|£)|(?P<word>[^\W\d_]+(?:/[^\W\d_]+)?)"
     r"|(?P<sign>\*\*|[-+*/^%()])|(?P<space>\s+)|(?P<other>.)"
@@ -77,10 +33,16 @@ _RIGHT = re.compile(
     r"(?P<number>-?\s?\d+(?:[.,]\d+)*(?:\s\d{3}(?![\d.,]))*)\s?(?P<percent>%?)\s?(?P<unit>(?:[^\W\d_]+[²³]?(?:/[^\W\d_]+)?)?)"
 )
 _BEHIND = re.compile(r"\s*[-+*/^(!:]\s*[\d(√]|\s*[²³^!_\\√°]|[:/]\d|h\d|\s*(?:mod|r\.|resto|remainder|R)\b")
-_BULLET = re.compile(r"^\s*(?:[-*•+>]|\d{1,3}[.)]|[a-z]\))\s+")
 _MAGNITUDE = word_set(
     "k m mi mil milhão milhões bilhão bilhões million billion thousand trilhões dozen dúzias bi trillion hundred"
 )
+_RANGES = word_set("or ou to a até")
+_MOST_CONVERTED = 20
+_FACTORS = (
+    7, 10, 12, 24, 30, 52, 60, 100, 168, 365, 720, 1_000, 1_024, 1_440, 3_600, 8_760, 86_400, 10**6, 1_024**2, 10**9, 1_024**3,
+)  # fmt: skip
+"""Between units of time, length, weight and memory: 60 × 60 = 1 hour is no wrong sum."""
+
 _SHORT_UNITS = word_set("km kg cm mm ml mg gb mb kb tb m g h s l w kw pt t ha min hz")
 _OTHERWISE = re.compile(
     r"\b(?:mod|módulo|modulo|base \d+|hex|octal|wrong|incorrect|mistake|typo|false|not|isn't|instead|falsa|falso|não|engano"
@@ -94,13 +56,15 @@ _OTHERWISE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """``left`` is said to be ``right``. ``behind``: more of an expression on the right, as tokens."""
+    """``left`` is said to be ``right``. ``converts``: the right has a unit and the left has none; ``behind``: more of
+    an expression on the right, as tokens."""
 
     shown: str
     left: list[str]
     right: str
     percent: bool
     about: bool
+    converts: bool
     behind: list[str]
 
 
@@ -109,9 +73,19 @@ def find_wrong_sum(seen: Exchange) -> str | None:
     pieces = islice(_pieces(seen.prose), _MOST_PIECES)
     claims = ((claim, piece) for piece in pieces for claim in _claims(piece))
     for claim, piece in islice(claims, _MOST_CLAIMS):
-        if is_wrong(claim) and not _OTHERWISE.search(piece) and not _given(claim, seen.asked):
+        if (
+            is_wrong(claim)
+            and not _is_negative(claim, piece)
+            and not _OTHERWISE.search(piece)
+            and not _given(claim, seen.asked)
+        ):
             return f"wrong arithmetic: {brief(claim.shown, 48)}"
     return None
+
+
+def _is_negative(claim: Claim, piece: str) -> bool:
+    """Whether what looks like a list's dash is the sign of the first number, and makes it right."""
+    return piece.lstrip()[:1] in ("-", "−") and not is_wrong(replace(claim, left=["-", *claim.left]))
 
 
 def _given(claim: Claim, asked: str) -> bool:
@@ -123,12 +97,12 @@ def _pieces(prose: str) -> Iterator[str]:
     """The lines that may hold a claim; long ones by their sentences."""
     for line in prose.split("\n"):
         for piece in _SENTENCES.split(line) if len(line) > _LONGEST_LINE else (line,):
-            if len(piece) <= _LONGEST_LINE and (_SIGNED.search(piece) or _SAID.search(piece)):
+            if len(piece) <= _LONGEST_LINE and (_SIGNED.search(piece) or SAID.search(piece)):
                 yield piece
 
 
 def _claims(line: str) -> Iterator[Claim]:
-    text = _prepared(line)
+    text = prepared(line)
     before = 0
     for site in islice(_EQUALS.finditer(text), _MOST_SITES):
         at = site.start()
@@ -136,41 +110,6 @@ def _claims(line: str) -> Iterator[Claim]:
         before = at + 1
         if claim is not None:
             yield claim
-
-
-def _prepared(line: str) -> str:
-    """``line`` with signs for words: one reading for prose, LaTeX and Markdown."""
-    text = _BULLET.sub("", line, count=1).translate(_PLAIN)
-    if "\\" in text:
-        for pattern, instead in _LATEX:
-            text = pattern.sub(instead, text)
-    if "**" in text:
-        text = re.sub(r"(?<![\d)\s])\s*\*\*|\*\*(?!\s*[\d(])|^\s*\*\*", " ", text)
-    if _SAID.search(text) and _AGGREGATE.search(text):
-        for pattern, shape in _AGGREGATES:
-            text = pattern.sub(shape, text)
-    if "%" in text:
-        text = _PERCENT_OF.sub(r"\1% * ", text)
-    for _ in range(2):  # "3 plus 4 is 7": the second word's digit is the first one's operand
-        text = _SPOKEN.sub(lambda m: f"{m[1]} {_SIGNS[m[2].lower()]} ", text)
-    return text
-
-
-_PLAIN = str.maketrans(
-    {
-        "×": "*",
-        "·": "*",
-        "⋅": "*",
-        "÷": "/",
-        "−": "-",
-        "–": "-",
-        "²": "^2",
-        "³": "^3",
-        "\u00a0": " ",
-        "\u202f": " ",
-        "`": " ",
-    }
-)
 
 
 def _claim(text: str, start: int, at: int) -> Claim | None:
@@ -181,7 +120,9 @@ def _claim(text: str, start: int, at: int) -> Claim | None:
     tokens, units, begun = found
     unit = (right["unit"] or "").lower()
     if unit and (
-        unit in _MAGNITUDE or (text[right.start("unit") - 1].isdigit() and unit not in _SHORT_UNITS)
+        unit in _MAGNITUDE
+        or unit in _RANGES
+        or (text[right.start("unit") - 1].isdigit() and unit not in _SHORT_UNITS)
     ):
         return None
     money = right["money"]
@@ -199,9 +140,9 @@ def _claim(text: str, start: int, at: int) -> Claim | None:
         if not more:
             return None
     number = right["number"].replace(" ", "")
-    shown = text[begun : right.end("percent")].strip()
+    shown = text[begun : right.end("percent")].strip(" $")
     about = text[at] != "=" or right["about"] is not None
-    return Claim(shown, tokens, number, bool(right["percent"]), about, more)
+    return Claim(shown, tokens, number, bool(right["percent"]), about, bool(given - units), more)
 
 
 def _is_range(left: str, tokens: list[str], said_of: set[str]) -> bool:
@@ -304,11 +245,20 @@ def _holds(claim: Claim, notation: Notation) -> bool | None:
         scale = number.decimals + (2 if claim.percent else 0)
         if any(_near(left, one, scale, about=claim.about) for one in said):
             return True
+        if claim.converts and _is_factor(left.value, value):
+            return True
         if claim.behind:
             return _near(left, evaluate(claim.behind, notation).value, scale, about=claim.about)
     except UnclearError:
         return None
     return False
+
+
+def _is_factor(left: Exact, right: Exact) -> bool:
+    """Whether ``left`` is a usual factor between units times ``right``, a small number, within a twentieth."""
+    if not 0 < right < _MOST_CONVERTED:
+        return False
+    return any(abs(left - right * factor) * 20 <= left for factor in _FACTORS)
 
 
 def _near(left: Result, said: Exact, decimals: int, *, about: bool) -> bool:
