@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
 from typing import Any
 
+from coreto.errors import UnsupportedError
 from coreto.labels import Label
 from coreto.messages import Call, Chunk, Item, Json, Whole, as_object, as_objects
 from coreto.providers.base import Health, Items, ModelInfo, Provider
@@ -78,7 +79,12 @@ class _Whole:
 
 
 def _hidden(call: Call, mask: Mask) -> Call:
-    return call._replace(body=mask.hide_body(call.body), label=Label.INTERNAL)
+    """``call`` as it may leave. Raises :class:`UnsupportedError` where something was said meanwhile that no
+    placeholder hides: the beginning of a local answer that broke off within a value, say."""
+    body = mask.hide_body(call.body)
+    if not mask.covers(body):
+        raise UnsupportedError("not everything private in this conversation can be hidden: it stays here")
+    return call._replace(body=body, label=Label.INTERNAL)
 
 
 def revealed(whole: Whole, mask: Mask) -> Whole:

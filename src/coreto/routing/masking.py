@@ -16,12 +16,17 @@ from coreto.routing.sensitive import placeholders
 from coreto.routing.sensitive.folding import fold
 from coreto.routing.sensitive.placeholders import LABELS, Revealer
 from coreto.routing.sensitive.spans import PROSE, Span
+from coreto.routing.texts import texts_of
 
 SHORT = 5
 """Values shorter than this ("7741") are only looked for as whole words: they are parts of other numbers."""
 
 _DIGITS = 7
 """Digits from which a value is known by its digits alone, whatever stands between them."""
+
+_BEGUN = 6
+"""Characters from which the beginning of a value tells something of it; of digits, four."""
+_BEGUN_DIGITS = 4
 
 _BETWEEN = re.compile(r"(?<=\d)[^\w\n]{1,3}(?=\d)", re.ASCII)
 
@@ -37,6 +42,7 @@ class Mask:
         self._taken: set[tuple[str, int]] = set()
         self._known: re.Pattern[str] | None = None
         self._learned: dict[str, list[Span]] = {}
+        self._safe: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Mask({len(self._values)} values{', unmaskable' if self.unmaskable else ''})"
@@ -81,6 +87,21 @@ class Mask:
             for name, value in self._values.items()
             if not name.startswith("TEXT_")
         )
+
+    def covers(self, body: Json) -> bool:
+        """Whether ``body``, which :meth:`hide_body` gave, may leave: nothing was met that cannot be hidden, none
+        of its texts holds a value or anything else that is sensitive, and none ends in the middle of a value, as
+        the beginning of an answer does that broke off there."""
+        return not self.unmaskable and all(map(self._is_safe, texts_of(body)))
+
+    def _is_safe(self, text: str) -> bool:
+        if not self.is_clean(text) or any(_ends_within(text, value) for value in self._values.values()):
+            return False
+        if text not in self._safe:
+            if detect_sensitive(text).sensitive:
+                return False
+            self._safe.add(text)
+        return True
 
     def hide_json(self, text: str) -> str:
         """The JSON ``text`` with its strings and numbers hidden; what is no JSON is hidden as a text.
@@ -219,6 +240,16 @@ def _stands_in(value: str, text: str, digits: str) -> bool:
         return True
     own = _digits_of(value)
     return len(own) >= _DIGITS and not re.search("[A-Za-z]", value) and own in digits
+
+
+def _ends_within(text: str, value: str) -> bool:
+    """Whether ``text`` ends with a part of ``value`` that is long enough to tell something."""
+    least = next((n for n in range(1, len(value)) if n >= _BEGUN or _many_digits(value[:n])), len(value))
+    return any(text.endswith(value[:n]) for n in range(least, len(value)))
+
+
+def _many_digits(text: str) -> bool:
+    return sum(c.isdigit() for c in text) >= _BEGUN_DIGITS
 
 
 def _map_body(body: Json, change: Callable[[str], str], mask: Mask) -> Json:

@@ -26,7 +26,7 @@ from coreto.routing.gain import rule_gain
 from coreto.routing.masked import masked
 from coreto.routing.masking import Mask
 from coreto.routing.policy import Decision, Standing, View, Wanted, decide
-from coreto.routing.sensitivity import Sensitivities, texts_of
+from coreto.routing.sensitivity import Sensitivities
 from coreto.routing.tasks import Detector, TaskDetection
 from coreto.settings.model import DEFAULT_TASKS, Settings
 
@@ -159,7 +159,7 @@ class Router:
             return Label.PRIVATE, None
         mask = Mask()
         hidden = mask.hide_body(call.body)
-        if mask.unmaskable or not all(map(mask.is_clean, texts_of(hidden))):
+        if not mask.covers(hidden):
             why.append("it stays here: no placeholder can hide it")
             return Label.PRIVATE, None
         return Label.PRIVATE, mask

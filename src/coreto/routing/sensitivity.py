@@ -2,11 +2,11 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from coreto.messages import as_object, as_objects
 from coreto.routing.privacy import detect_sensitive
+from coreto.routing.texts import texts_of
 
 #: Messages remembered; a conversation sends its whole history at every turn.
 MOST_KNOWN = 4096
@@ -42,29 +42,6 @@ class Sensitivities:
             if len(self._known) > self._most:
                 self._known.popitem(last=False)
         return known
-
-
-def texts_of(body: Mapping[str, Any]) -> Iterator[str]:
-    """Every text that a chat or embeddings request tells a model: messages with their parts, tool calls and
-    results; what is to be embedded."""
-    for message in as_objects(body.get("messages")):
-        content = message.get("content")
-        if isinstance(content, str):
-            yield content
-        else:
-            for part in as_objects(content):
-                text = part.get("text")
-                if isinstance(text, str):
-                    yield text
-        for call in as_objects(message.get("tool_calls")):
-            arguments = as_object(call.get("function")).get("arguments")
-            if isinstance(arguments, str):
-                yield arguments
-    given = body.get("input")
-    if isinstance(given, str):
-        yield given
-    elif isinstance(given, list):
-        yield from (text for text in given if isinstance(text, str))  # pyright: ignore[reportUnknownVariableType]
 
 
 def _digest(text: str) -> bytes:
