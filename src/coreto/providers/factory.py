@@ -44,6 +44,14 @@ class Site:
     unusable: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """What the settings say of all servers alike."""
+
+    traced: bool
+    offline: bool
+
+
 def build_sites(settings: Settings, models_dir: Path, clock: Clock) -> dict[str, Site]:
     """Every enabled provider of ``settings`` by name. Nothing is contacted."""
     return {
@@ -60,7 +68,7 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
     limits = Limits(connect=section.connect_timeout, attempt=attempt, stall=section.stall_timeout)
     url = section.base_url or section.host or ""
     key = section.api_key.get_secret_value() if section.api_key else None
-    traced = bool(settings.telemetry.otlp_endpoint)
+    reach = _Reach(bool(settings.telemetry.otlp_endpoint), settings.offline)
     unusable: str | None = None
     provider: Provider
     embedder: Embedder | None = None
@@ -74,25 +82,23 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
             )
             local = True
         case "ollama":
-            endpoint = _endpoint(name, url, section, key, local=local, traced=traced)
+            endpoint = _endpoint(name, url, section, key, local=local, reach=reach)
             provider = embedder = engine = Ollama(endpoint, keep_alive=section.keep_alive, clock=clock)
         case "ollama-cloud" if key is None:
             daemon = settings.providers.get("ollama")
             url = (daemon.base_url or daemon.host or url) if daemon else url
             provider = OllamaCloudByDaemon(
-                _endpoint(name, url, section, None, local=False, traced=traced), clock=clock
+                _endpoint(name, url, section, None, local=False, reach=reach), clock=clock
             )
             local, through = False, "ollama"
         case "ollama-cloud":
-            provider = OllamaCloud(
-                _endpoint(name, url, section, key, local=False, traced=traced), clock=clock
-            )
+            provider = OllamaCloud(_endpoint(name, url, section, key, local=False, reach=reach), clock=clock)
             local = False
         case _:
             if key is None and not local and name in ("openai", "openrouter"):
                 unusable = f"no key: set {name.upper()}_API_KEY"
             compatible = OpenRouter if kind == "openrouter" else OpenAICompatible
-            provider = embedder = compatible(_endpoint(name, url, section, key, local=local, traced=traced))
+            provider = embedder = compatible(_endpoint(name, url, section, key, local=local, reach=reach))
     constrains = kind == "embedded" or (kind == "ollama" and local)
     return Site(
         name,
@@ -112,9 +118,10 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
 
 
 def _endpoint(
-    name: str, url: str, section: ProviderSettings, key: str | None, *, local: bool, traced: bool
+    name: str, url: str, section: ProviderSettings, key: str | None, *, local: bool, reach: _Reach
 ) -> Endpoint:
-    return Endpoint(name, url, local, key, section.headers, section.max_connections, traced)
+    most = section.max_connections
+    return Endpoint(name, url, local, key, section.headers, most, reach.traced, reach.offline)
 
 
 def embedded_weights(

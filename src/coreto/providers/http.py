@@ -12,7 +12,15 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from coreto.errors import CallError, CutError, GarbledError, PrivacyError, TimedOutError, UnreachableError
+from coreto.errors import (
+    CallError,
+    CutError,
+    GarbledError,
+    PrivacyError,
+    TimedOutError,
+    UnreachableError,
+    UnsupportedError,
+)
 from coreto.labels import Label, permit
 from coreto.messages import Call, EmbedCall
 from coreto.providers import traceparent
@@ -31,7 +39,7 @@ _DRAIN = 0.05
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A server. ``local``: on this machine, so private data may go there; ``traced``: its requests carry the
-    span of their call."""
+    span of their call; ``offline``: nothing may be sent to it that leaves the machine."""
 
     name: str
     base_url: str
@@ -40,6 +48,7 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     max_connections: int = 100
     traced: bool = False
+    offline: bool = False
 
 
 class Reply:
@@ -143,7 +152,10 @@ class Http:
         loopback endpoint passes the request on; ``call``: the one it is sent for. Raises :class:`PrivacyError` instead of sending private
         data off the machine, else :class:`CallError`.
         """
-        if not permit(label, sink_is_local=self.endpoint.local if local is None else local):
+        here = self.endpoint.local if local is None else local
+        if self.endpoint.offline and not here:
+            raise UnsupportedError(f"offline: {self.endpoint.name!r} is not on this machine")
+        if not permit(label, sink_is_local=here):
             raise PrivacyError(f"{self.endpoint.name!r} is not on this machine; a private request stays here")
         timeout = self._timeouts.get(connect)
         if timeout is None:

@@ -65,7 +65,8 @@ class Ollama:
         self._keep_alive = keep_alive
         self._clock = clock or SystemClock()
         self._now = now
-        self._stubs: frozenset[str] | None = None
+        self._stubs: frozenset[str] = frozenset()
+        self._listed: frozenset[str] = frozenset()
 
     def wire_name(self, model: str) -> str:
         """The name to send for ``model``."""
@@ -135,13 +136,14 @@ class Ollama:
         return reply
 
     async def _stays_here(self, name: str, label: Label) -> bool:
-        """Whether ``name`` runs where this server is. A stub's name need not say that it is one, so for
-        private data the server is asked."""
+        """Whether ``name`` runs where this server is. A stub's name need not say that it is one, so the server
+        is asked about a name that was not on its last list, where leaving the machine would be a fault."""
         if not self._local or is_cloud_name(name):
             return False
-        if label is Label.PRIVATE and self._stubs is None:
+        full = full_name(name)
+        if full not in self._listed and (label is Label.PRIVATE or self._http.endpoint.offline):
             await self.models()
-        return self._stubs is None or full_name(name) not in self._stubs
+        return full not in self._stubs
 
     async def embed(self, call: EmbedCall) -> Json:
         name = self.wire_name(call.model)
@@ -169,6 +171,7 @@ class Ollama:
     async def models(self) -> tuple[ModelInfo, ...]:
         listed = as_objects((await self._get("/api/tags")).get("models"))
         infos = tuple(_model_info(m) for m in listed if m.get("name"))
+        self._listed = frozenset(full_name(info.name) for info in infos)
         self._stubs = frozenset(full_name(info.name) for info in infos if not info.local)
         return infos
 
