@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+import orjson
 import platformdirs
 
 from coreto.cache.backend import open_store
@@ -48,6 +49,9 @@ from coreto.stores.migrate import ensure_schema
 from coreto.telemetry.tracing import Tracing, start_tracing
 
 log = logging.getLogger(__name__)
+
+#: The file of the gain models, in the data directory: features and outcomes, no text.
+EXPERIENCE = "experience.json"
 
 #: Seconds between two looks at who is there, while serving.
 REFRESH = 30.0
@@ -93,8 +97,9 @@ class App:
         store = open_store(self.settings.cache.backend, self.data_dir, self.clock)
         self.cached = Cached(store, self.clock, on_served=teller(self.bus, self.clock.time))
         self._router = Router(
-            self.settings, Sources(self.health, self.prices, self._headroom, self._unaffordable)
+            self.settings, Sources(self.health, self.prices, self._headroom, self._unaffordable, self.clock)
         )
+        self._kept = 0
         self.gateway = self._gateway(Directory({}, {}))
 
     async def start(self) -> None:
@@ -108,6 +113,7 @@ class App:
             self.purse = Purse(store, limits, self.clock)
             await self.purse.start()
             self.gateway = self._gateway(self.gateway.directory)
+        await asyncio.to_thread(self._recall)
         self.ledger = SqlLedgerStore(self.database)
         self.recorder = Recorder(
             self.ledger,
@@ -208,6 +214,7 @@ class App:
                 await self.refresh(everything=True)
             except CoretoError as error:  # a schema file that is gone, say: the directory stays as it was
                 log.warning("cannot look who is there: %s", error.message)
+            await self._remember()
             await self.clock.sleep(REFRESH)
 
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
@@ -246,6 +253,7 @@ class App:
         self.sites, self._found_sites = {}, {}
         if hasattr(self, "recorder"):
             await self.recorder.close()
+            await self._remember()
         if self.purse is not None:
             await self.purse.close()
         if self.tracing is not None:
@@ -258,6 +266,23 @@ class App:
         database = open_database(self.settings.database.url, self.data_dir)
         ensure_schema(database)
         return database
+
+    def _recall(self) -> None:
+        """Go on from what was learned before. A file that cannot be used is no reason not to start."""
+        try:
+            self._router.experience.restore(orjson.loads((self.data_dir / EXPERIENCE).read_bytes()))
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            log.warning("what was learned before cannot be read, and is learned anew: %s", error)
+
+    async def _remember(self) -> None:
+        """Keep what was learned since the last time, if this process owns the data directory."""
+        experience = self._router.experience
+        if experience.learned == self._kept or not self._lock.held:
+            return
+        self._kept = experience.learned
+        await asyncio.to_thread(_replace_file, self.data_dir / EXPERIENCE, orjson.dumps(experience.as_json()))
 
     def _look_up_price(self, deployment: str) -> Price | None:
         provider, model = split_id(deployment)
@@ -285,6 +310,17 @@ async def running(
         yield app
     finally:
         await app.close()
+
+
+def _replace_file(file: Path, content: bytes) -> None:
+    """Put ``content`` in the place of ``file``, readable by this user only; logged when that fails."""
+    fresh = file.with_suffix(".new")
+    try:
+        fresh.write_bytes(content)
+        fresh.chmod(0o600)
+        fresh.replace(file)
+    except OSError as error:
+        log.warning("%s cannot be written: %s", file, error)
 
 
 def _rules_of(settings: Settings) -> dict[str, RuleFunction]:

@@ -31,6 +31,7 @@
         ├── UnsupportedError   it cannot do what was asked (tools, images, embeddings)
         │                      ── the answer (scope: role and model)
         ├── InvalidOutputError empty, not JSON, not the schema, not one of the labels
+        ├── DoubtfulError      looks wrong; kept, in case that nobody else can answer
         │                      ── the request (scope: request)
         ├── ContextError       too long: rejected by the server, or silently truncated
         ├── FilteredError      refused by a content filter
@@ -308,6 +309,18 @@ class InvalidOutputError(CallError):
         """``answer``: the text that cannot be used."""
         super().__init__(message)
         self.answer = answer
+
+
+class DoubtfulError(CallError):
+    """The answer looks wrong; another model is asked."""
+
+    code = "doubtful"
+    scope = Scope.ROLE
+
+    def __init__(self, message: str = "", *, items: Sequence[object] = ()) -> None:
+        """``items``: the answer, as its caller would have got it."""
+        super().__init__(message)
+        self.items = tuple(items)
 
 
 class ContextError(CallError):

@@ -71,15 +71,12 @@ class Gateway:
 
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
         """Raises :class:`~coreto.errors.UnknownModelError` and :class:`~coreto.errors.InvalidRequestError`."""
-        if self.router.is_slow(call):
-            return aclosing(self._routed_slowly(call))
-        return self._open(call, self.router.route(call, self.directory))
+        route = self.router.at_once(call, self.directory)
+        return aclosing(self._routed_slowly(call)) if route is None else self._open(call, route)
 
     async def whole(self, call: Call) -> tuple[Whole, Trace]:
         """A non-stream call's answer and its trace, without the detour over a stream of two."""
-        if self.router.is_slow(call):
-            await self.router.prepare(call)
-        route = self.router.route(call, self.directory)
+        route = self.router.at_once(call, self.directory) or await self._route_slowly(call)
         call = _labelled(call, route)
         terms = self._terms(call, route)
         if terms is not None and self._cached is not None:
@@ -93,10 +90,13 @@ class Gateway:
         return await self.router.explain(call, self.directory)
 
     async def _routed_slowly(self, call: Call) -> Items:
-        await self.router.prepare(call)
-        async with self._open(call, self.router.route(call, self.directory)) as items:
+        async with self._open(call, await self._route_slowly(call)) as items:
             async for item in items:
                 yield item
+
+    async def _route_slowly(self, call: Call | EmbedCall) -> Route:
+        await self.router.prepare(call)
+        return self.router.route(call, self.directory)
 
     def _open(self, call: Call, route: Route) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
         call = _labelled(call, route)
@@ -132,16 +132,15 @@ class Gateway:
         if expected is not plan.expected:
             plan = replace(plan, expected=expected)
         asked = prepared(call, plan, started + self._request_timeout)
-        return _Case(call, asked, route, Fallback(plan, Journal(), self._ward), self._settlement)
+        fallback = Fallback(plan, Journal(), self._ward)
+        return _Case(call, asked, route, fallback, self._settlement, self.router)
 
     async def embed(self, call: EmbedCall) -> tuple[Json, Trace]:
         """Embeddings by the first candidate of ``call.model`` that has them.
 
         Vectors of different models cannot be compared, so no other model takes over when it fails.
         """
-        if self.router.is_slow(call):
-            await self.router.prepare(call)
-        route = self.router.route(call, self.directory)
+        route = self.router.at_once(call, self.directory) or await self._route_slowly(call)
         call = replace(call, label=route.label)
         return await embed(call, route.plan, self._ward, self._settlement)
 
@@ -167,16 +166,23 @@ def _labelled(call: Call, route: Route) -> Call:
 class _Case:
     """One call from its plan to its settlement, whatever comes of it. ``trace``: of how it ended."""
 
-    __slots__ = ("_call", "_route", "_settlement", "_started", "asked", "fallback", "trace")
+    __slots__ = ("_call", "_route", "_router", "_settlement", "_started", "asked", "fallback", "trace")
 
     trace: Trace
 
     def __init__(
-        self, call: Call, asked: Call, route: Route, fallback: Fallback, settlement: Settlement
+        self,
+        call: Call,
+        asked: Call,
+        route: Route,
+        fallback: Fallback,
+        settlement: Settlement,
+        router: Router,
     ) -> None:
         self._call = call
         self._route = route
         self._settlement = settlement
+        self._router = router
         self._started = settlement.clock.monotonic()
         self.asked = asked
         self.fallback = fallback
@@ -190,6 +196,8 @@ class _Case:
         plan, journal, route = self.fallback.plan, self.fallback.journal, self._route
         if error is None and journal.answered_by is not None:
             warn_of_small(self._call, plan, journal)
+        if plan.escalate:
+            self._router.learn(self._call, plan, journal)
         self.trace = self._settlement.trace(self._call, plan, journal, route.task, route.why)
         outcome = "ok" if error is None else error.code if isinstance(error, CoretoError) else "canceled"
         if isinstance(error, CallError):

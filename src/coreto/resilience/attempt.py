@@ -1,11 +1,11 @@
 """One try at one candidate: the answer checked, its times and usage noted."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from coreto.clock import Clock
-from coreto.errors import CallError, ContextError, CutError, InvalidOutputError
+from coreto.errors import CallError, ContextError, CutError, DoubtfulError, InvalidOutputError
 from coreto.ledger.pots import Reservation
 from coreto.messages import (
     Accumulator,
@@ -16,6 +16,7 @@ from coreto.messages import (
     Whole,
     estimate_tokens,
     prompt_text,
+    text_of,
     usage_of,
 )
 from coreto.resilience.continuation import Stitcher
@@ -28,6 +29,7 @@ HELD_MOST = 4 * 2**20
 _SPEECH = ("content", "tool_calls", "reasoning", "reasoning_content", "refusal", "function_call")
 
 Chunks = AsyncGenerator[Chunk, None]
+Doubt = Callable[[str], str | None]
 
 
 @dataclass(slots=True)
@@ -49,14 +51,26 @@ class Seen:
             self.usage = Usage(prompt, estimate_tokens(self.heard.text), estimated=True)
 
 
-async def whole(candidate: Candidate, call: Call, expected: Expectation, seen: Seen) -> Whole:
-    """The complete answer of a non-stream call. Raises :class:`~coreto.errors.CallError`."""
+async def whole(
+    candidate: Candidate, call: Call, expected: Expectation, seen: Seen, doubt: Doubt | None = None
+) -> Whole:
+    """The complete answer of a non-stream call. ``doubt``: what looks wrong in its text. Raises
+    :class:`~coreto.errors.CallError`."""
     item = await (candidate.whole(call) if candidate.whole is not None else _only(candidate, call))
     seen.usage = usage_of(item.body)
     seen.unmapped = item.unmapped
     refuse_truncated(call, seen.usage)
     body = check(item.body, expected)
-    return item if body is item.body else Whole(body, unmapped=item.unmapped)
+    answer = item if body is item.body else Whole(body, unmapped=item.unmapped)
+    if doubt is not None:
+        _refuse_doubtful(text_of(body), [answer], doubt)
+    return answer
+
+
+def _refuse_doubtful(text: str, items: Sequence[object], doubt: Doubt) -> None:
+    flaw = doubt(text) if text else None
+    if flaw is not None:
+        raise DoubtfulError(flaw, items=items)
 
 
 async def _only(candidate: Candidate, call: Call) -> Whole:
@@ -101,8 +115,9 @@ async def stream(candidate: Candidate, call: Call, seen: Seen, clock: Clock) -> 
         yield chunk
 
 
-async def held(chunks: Chunks, seen: Seen, expected: Expectation) -> Chunks:
-    """The chunks of a stream once all of it has come and was found to be what was asked for."""
+async def held(chunks: Chunks, seen: Seen, expected: Expectation, doubt: Doubt | None = None) -> Chunks:
+    """The chunks of a stream once all of it has come and was found to be what was asked for. ``doubt``: what
+    looks wrong in its text."""
     kept: list[Chunk] = []
     size = 0
     async with aclosing(chunks):
@@ -118,6 +133,8 @@ async def held(chunks: Chunks, seen: Seen, expected: Expectation) -> Chunks:
     checked = check(answer, expected)
     if checked is not answer:
         kept = _with_text(kept, checked["choices"][0]["message"]["content"])
+    if doubt is not None:
+        _refuse_doubtful(seen.heard.text, kept, doubt)
     for chunk in kept:
         yield chunk
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 
 from coreto.clock import Clock
@@ -14,6 +15,7 @@ from coreto.errors import (
     CallError,
     ContextError,
     CoretoError,
+    DoubtfulError,
     ExhaustedError,
     InvalidOutputError,
     MissingModelError,
@@ -23,7 +25,7 @@ from coreto.errors import (
 )
 from coreto.ledger.budgets import Budgets
 from coreto.ledger.pots import Reservation
-from coreto.messages import Attempt, Call, Item, Restart, Usage, Whole, estimate_tokens, prompt_text
+from coreto.messages import Attempt, Call, Chunk, Item, Restart, Usage, Whole, estimate_tokens, prompt_text
 from coreto.providers.base import Items
 from coreto.resilience import attempt
 from coreto.resilience.attempt import Seen
@@ -73,7 +75,9 @@ class Fallback:
     4. asked, its answer not what was asked for: shown what is wrong, once;
     5. asked, failed in passing: waited for, and asked again while retries and time are left;
     6. asked, found retired or missing: its successor takes its place;
-    7. asked, and failed: the next one is asked. If the caller has seen a part of the answer, only where it
+    7. asked, answered, and the answer looks wrong (only where the role escalates): kept for when nobody else
+       has one, and the next one is asked;
+    8. asked, and failed: the next one is asked. If the caller has seen a part of the answer, only where it
        can go on from that part, or the client agreed to forget it.
 
     When nobody is left, those that were passed by although they are cheap to try get their chance; when all
@@ -90,6 +94,7 @@ class Fallback:
         self._blocked: list[tuple[Candidate, Block]] = []
         #: of those that were passed by, who gets a chance all the same
         self._spared: deque[Candidate] | None = None
+        self._doubtful: tuple[Candidate, tuple[Chunk | Whole, ...]] | None = None
 
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
         return aclosing(self._items(call))
@@ -102,14 +107,18 @@ class Fallback:
             while tries.going:
                 try:
                     with await tries.begin() as seen:
-                        answer = await attempt.whole(candidate, tries.asked, self.plan.expected, seen)
+                        answer = await attempt.whole(
+                            candidate, tries.asked, self.plan.expected, seen, tries.doubt
+                        )
                 except CallError as error:
                     await tries.failed(error)
                 else:
                     self.journal.answered_by = candidate.deployment.id
                     return answer
             self._replace(candidate, self._causes[-1])  # 6
-        raise self._exhausted()
+        (answer,) = self._second_best()
+        assert isinstance(answer, Whole)
+        return answer
 
     async def _items(self, call: Call) -> Items:
         if not call.stream:
@@ -124,7 +133,8 @@ class Fallback:
                 restarting = self._policy == "restart" and journal.committed
                 try:
                     with await tries.begin() as seen:
-                        async with aclosing(self._chunks(candidate, tries.asked, seen)) as chunks:
+                        chunks = self._chunks(candidate, tries.asked, seen, tries.doubt)
+                        async with aclosing(chunks):
                             async for chunk in chunks:
                                 if restarting:
                                     restarting = False
@@ -139,14 +149,29 @@ class Fallback:
                     journal.answered_by = candidate.deployment.id
                     return
             self._replace(candidate, self._causes[-1])  # 6
-        raise self._exhausted()
+        for chunk in self._second_best():
+            yield chunk
 
-    def _chunks(self, candidate: Candidate, call: Call, seen: Seen) -> attempt.Chunks:
+    def _second_best(self) -> tuple[Chunk | Whole, ...]:
+        """An answer that somebody gave and that looks wrong: better than none. Raises
+        :class:`ExhaustedError` when there is none either."""
+        if self._doubtful is None or self.journal.committed:
+            raise self._exhausted()
+        candidate, items = self._doubtful
+        self.journal.answered_by = candidate.deployment.id
+        self.journal.warnings.append(
+            f"the answer of {candidate.deployment.id} looks wrong; nobody else had one"
+        )
+        return items
+
+    def _chunks(
+        self, candidate: Candidate, call: Call, seen: Seen, doubt: attempt.Doubt | None
+    ) -> attempt.Chunks:
         """The chunks that the caller may see, by the policy in force."""
         expected, given = self.plan.expected, self.journal.given
         chunks = attempt.stream(candidate, call, seen, self.ward.clock)
-        if expected.constrained or self._policy == "hold":
-            return attempt.held(chunks, seen, expected)
+        if expected.constrained or doubt is not None or self._policy == "hold":
+            return attempt.held(chunks, seen, expected, doubt)
         if self._policy == "continue" and given.parts:
             return attempt.stitched(chunks, given.text)
         return chunks
@@ -173,6 +198,22 @@ class Fallback:
         """Whether nobody can be asked after the one that :meth:`_next` gave."""
         return not self._spared and all(self.ward.health.block(c.deployment) for c in self._waiting)
 
+    def doubt_of(self, candidate: Candidate, call: Call) -> attempt.Doubt | None:
+        """What looks wrong in an answer of ``candidate``; ``None`` where nobody asks: it is not on this machine,
+        nobody off it is left, or the answer is not free text."""
+        look = self.plan.second_look
+        if look is None or not candidate.deployment.local or self.plan.expected.constrained:
+            return None
+        health = self.ward.health
+        if all(c.deployment.local or health.block(c.deployment) for c in self._waiting):
+            return None
+        return partial(look, call)
+
+    def keep(self, candidate: Candidate, error: DoubtfulError) -> None:
+        """Keep an answer that looks wrong, in case that nobody else has one."""
+        items = tuple(item for item in error.items if isinstance(item, Chunk | Whole))
+        self._doubtful = self._doubtful or (candidate, items)
+
     def is_final(self, error: CallError, asked: Call, call: Call) -> bool:
         """Whether nobody else may be asked after ``error``."""
         if isinstance(error, RejectedError) and _turns(asked) == _turns(call):  # 3: not about what we added
@@ -180,7 +221,7 @@ class Fallback:
         self._causes.append(error)
         if isinstance(error, BudgetError) and self._refuses:
             return True
-        return self.journal.committed and not self._may_go_on(call, error)  # 7
+        return self.journal.committed and not self._may_go_on(call, error)  # 8
 
     def asked(self, candidate: Candidate, call: Call) -> Call:
         """``call`` as ``candidate`` shall get it."""
@@ -333,7 +374,9 @@ def _gone(block: Block) -> CallError | None:
 class _Tries:
     """The tries at one candidate. ``asked``: the call as it is to be made next; ``going``: there is a next."""
 
-    __slots__ = ("_call", "_candidate", "_done", "_fallback", "_last", "_may_repair", "asked", "going")
+    __slots__ = (
+        "_call", "_candidate", "_done", "_fallback", "_last", "_may_repair", "asked", "doubt", "going",
+    )  # fmt: skip
 
     def __init__(self, fallback: Fallback, candidate: Candidate, call: Call) -> None:
         self._fallback = fallback
@@ -343,6 +386,7 @@ class _Tries:
         self._may_repair = fallback.plan.expected.constrained
         self._done = 0
         self.asked = fallback.asked(candidate, call)
+        self.doubt = fallback.doubt_of(candidate, call)
         self.going = True
 
     async def begin(self) -> "_Try":
@@ -366,8 +410,10 @@ class _Tries:
     async def failed(self, error: CallError) -> None:
         """A try ended in ``error``: get ready for the next one, if there is any. Raises it when nobody else
         may be asked."""
-        if self._fallback.is_final(error, self.asked, self._call):  # 3, 7
+        if self._fallback.is_final(error, self.asked, self._call):  # 3, 8
             raise error
+        if isinstance(error, DoubtfulError):  # 7
+            self._fallback.keep(self._candidate, error)
         if self._may_repair and isinstance(error, InvalidOutputError):  # 4
             self._may_repair = False
             mended = repaired(self.asked, error)

@@ -58,6 +58,8 @@ class Plan:
     privacy: str | None = None
     #: a local answer that looks wrong, or is likely to be, is asked of the cloud
     escalate: bool = False
+    #: what looks wrong in the text of an answer, if anything; asked while somebody else can be asked instead
+    second_look: Callable[[Call, str], str | None] | None = None
     #: what every candidate of this call is put behind, a successor too
     wrap: "Callable[[Candidate], Candidate] | None" = None
     #: what the saving is measured against (SPEC R9): the first cloud deployment of the chain

@@ -11,18 +11,21 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import median
 
+from coreto.clock import Clock, SystemClock
 from coreto.labels import Label
 from coreto.ledger.prices import PriceBook
 from coreto.messages import Call, EmbedCall, Json, Preference, Usage, as_objects, estimate_tokens, prompt_text
 from coreto.providers.catalog import Deployment
 from coreto.resilience.health import HealthBook
-from coreto.resilience.plan import Candidate, Plan
+from coreto.resilience.plan import Candidate, Journal, Plan
+from coreto.routing.checks import find_flaw
 from coreto.routing.directory import AUTO, DEFAULT_ROLE, Directory
-from coreto.routing.gain import rule_gain
+from coreto.routing.experience import THRESHOLD, Experience
+from coreto.routing.gain import escalates, rule_gain
 from coreto.routing.masked import masked
 from coreto.routing.masking import Mask
 from coreto.routing.policy import Decision, Standing, View, Wanted, decide
@@ -60,6 +63,7 @@ class Sources:
     prices: PriceBook
     headroom: Callable[[str], float | None] = lambda _: None
     unaffordable: Callable[[Call | EmbedCall], str | None] = lambda _: None
+    clock: Clock = field(default_factory=SystemClock)
 
 
 class Router:
@@ -71,8 +75,22 @@ class Router:
         self._embedder = settings.routing.embedder
         self._detector = Detector({**settings.routing.examples})
         self._sources = sources
+        self.experience = Experience(sources.clock)
         self._sensitivities = Sensitivities()
         self._detections: OrderedDict[bytes, TaskDetection] = OrderedDict()
+
+    def at_once(self, call: Call | EmbedCall, directory: Directory) -> Route | None:
+        """The route of ``call`` where finding it takes microseconds; ``None`` where :meth:`prepare` must go
+        first. Most calls leave it by its second line: a role, asked as written, with nothing private in it."""
+        kinds = self._sensitivities.kinds_at_once(call.body)
+        if kinds == () and call.model != AUTO and call.label < Label.PRIVATE:
+            plan = directory.plan(call.model)
+            wish = plan.prefer or (call.prefer if isinstance(call, Call) else None)
+            if wish is None and not plan.local_only and not plan.escalate:
+                return Route(plan, call.label)
+        if kinds is None or self.is_slow(call):
+            return None
+        return self.route(call, directory)
 
     def is_slow(self, call: Call | EmbedCall) -> bool:
         """Whether routing ``call`` takes milliseconds unless :meth:`prepare` was there before."""
@@ -117,7 +135,8 @@ class Router:
     def route(self, call: Call | EmbedCall, directory: Directory) -> Route:
         """Where ``call`` goes. Raises :class:`~coreto.errors.UnknownModelError`."""
         seen = self._look(call, directory)
-        if seen.prefer == "chain" and seen.label < Label.PRIVATE and seen.found is None:
+        as_written = seen.prefer == "chain" and seen.label < Label.PRIVATE and seen.found is None
+        if as_written and not seen.plan.escalate:
             return Route(seen.plan, seen.label, why=seen.why)  # as written: most calls
         decision = self._decide(call, seen)
         task = None if seen.found is None else seen.found.label
@@ -139,10 +158,18 @@ class Router:
             prefer, because = plan.prefer, "as the role says"
         if isinstance(call, Call) and call.prefer is not None:
             prefer, because = call.prefer, "as the call says"
+        elif plan.escalate and plan.role is not None:
+            gain = self.experience.judge(plan.role, asked_text(call.body))
+            if escalates(gain.value, THRESHOLD):
+                prefer, because = "cloud", f"likely too hard for this machine ({gain.reason})"
         if because:
             why.append(f"{because}: {prefer}" if prefer == "chain" else f"{because}: {prefer} first")
         label, mask = self._label(call, plan, why)
         return _Seen(plan, found, label, mask, prefer, because, tuple(why))
+
+    def learn(self, call: Call, plan: Plan, journal: Journal) -> None:
+        """Take note of how a call of a role that escalates went."""
+        self.experience.learn(call, plan, journal, asked_text(call.body))
 
     def _label(self, call: Call | EmbedCall, plan: Plan, why: list[str]) -> tuple[Label, Mask | None]:
         """The label of ``call``, and what hides its private data where it may leave as placeholders."""
@@ -249,7 +276,14 @@ def _ordered(plan: Plan, decision: Decision, mask: Mask | None) -> Plan:
     by_id: Mapping[str, Candidate] = {c.deployment.id: c for c in plan.candidates}
     wrap = None if mask is None else partial(masked, mask=mask)
     candidates = tuple(by_id[name] if wrap is None else wrap(by_id[name]) for name in decision.order)
-    return replace(plan, candidates=candidates, wrap=wrap, dropped=(*plan.dropped, *decision.dropped))
+    look = _second_look if plan.escalate else None
+    return replace(
+        plan, candidates=candidates, wrap=wrap, second_look=look, dropped=(*plan.dropped, *decision.dropped)
+    )
+
+
+def _second_look(call: Call, answer: str) -> str | None:
+    return find_flaw(asked_text(call.body), answer)
 
 
 def _needs(body: Json) -> frozenset[str]:
