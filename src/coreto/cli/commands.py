@@ -24,6 +24,14 @@ class Prefer(StrEnum):
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+_Prefer = Annotated[Prefer | None, typer.Option("--prefer", help="Who of the role's models is asked first.")]
+_Files = Annotated[
+    list[Path] | None,
+    typer.Option("--file", "-f", help="Append this file to the prompt; may be given again."),
+]
+_Schema = Annotated[
+    Path | None, typer.Option("--schema", help="The answer must be JSON of the JSON schema in this file.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -58,17 +66,10 @@ def ask(  # noqa: PLR0913 - a command's options
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what was tried, what it cost and why, on standard error.")
     ] = False,
-    file: Annotated[
-        list[Path] | None,
-        typer.Option("--file", "-f", help="Append this file to the prompt; may be given again."),
-    ] = None,
-    schema: Annotated[
-        Path | None, typer.Option("--schema", help="The answer must be JSON of the JSON schema in this file.")
-    ] = None,
+    file: _Files = None,
+    schema: _Schema = None,
     private: Annotated[bool, typer.Option("--private", help="Keep the call on this machine.")] = False,
-    prefer: Annotated[
-        Prefer | None, typer.Option("--prefer", help="Who of the role's models is asked first.")
-    ] = None,
+    prefer: _Prefer = None,
     system: Annotated[str | None, typer.Option("--system", help="The system message.")] = None,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Longest answer.")] = None,
     temperature: Annotated[

@@ -16,8 +16,6 @@ def explain(trace: Trace, asked: str, texts: Texts, console: Console) -> None:
     for number, attempt in enumerate(trace.attempts, start=1):
         if attempt.outcome != "ok" and attempt.detail:
             console.print(f"  {number}. {attempt.deployment}: {attempt.detail}", style="dim", soft_wrap=True)
-    if trace.dropped:
-        console.print(_dropped(trace, texts))
     for warning in trace.warnings:
         console.print(texts("ask.warning", text=warning), style="yellow", soft_wrap=True)
     if trace.unmapped:
@@ -83,12 +81,3 @@ def _row(attempt: Attempt, texts: Texts) -> tuple[str | Text, ...]:
         f"{usage.prompt}/{usage.completion}" if usage.prompt or usage.completion else "-",
         figures.money(attempt.cost_nusd, texts("ask.no_price")) if tried else "-",
     )
-
-
-def _dropped(trace: Trace, texts: Texts) -> Table:
-    table = Table(title=texts("ask.dropped"), title_justify="left", header_style="bold")
-    table.add_column(texts("ask.deployment"), overflow="fold")
-    table.add_column(texts("ask.reason"), overflow="fold")
-    for name, why in trace.dropped:
-        table.add_row(name, why)
-    return table

