@@ -1,0 +1,1 @@
+"""What models may use: tools, and the sandbox in which the code that they write runs."""
