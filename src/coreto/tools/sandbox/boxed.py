@@ -7,9 +7,10 @@ import signal
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-Argv = Callable[[int, int], Sequence[str]]
-"""The argument vector for the file numbers of the answers and of the filter."""
+Argv = Callable[[int], Sequence[str]]
+"""The argument vector, with the number of the file from which the filter is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,35 +48,34 @@ class Boxed:
 async def boxed(argv: Argv, seccomp: bytes) -> AsyncGenerator[Boxed]:
     """A started bubblewrap. On leaving, however that happens, it is killed, and gone but for a second
     cancellation, which does not wait for the last of it."""
-    async with contextlib.AsyncExitStack() as stack:
-        reader, transport, control = await _answers(stack)
+    with contextlib.ExitStack() as ours, contextlib.ExitStack() as passed:
+        readable, control = os.pipe()
+        passed.callback(os.close, control)
+        answers = await _reader(ours.enter_context(os.fdopen(readable, "rb")), ours)
         filter_end = _filled(seccomp)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *argv(control, filter_end),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                pass_fds=(control, filter_end),
-                start_new_session=True,  # neither our terminal nor its Ctrl-C
-                env={},
-                cwd="/",
-            )
-        finally:
-            os.close(filter_end)
-            os.close(control)
+        passed.callback(os.close, filter_end)
+        process = await asyncio.create_subprocess_exec(
+            *argv(filter_end),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            pass_fds=(control, filter_end),
+            start_new_session=True,  # neither our terminal nor its Ctrl-C
+            env={},
+            cwd="/",
+        )
+        passed.close()
         stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
         assert stdin is not None, "asked for as a pipe"
         assert stdout is not None, "asked for as a pipe"
         assert stderr is not None, "asked for as a pipe"
-        box = Boxed(process, stdin, stdout, stderr, reader, control)
+        box = Boxed(process, stdin, stdout, stderr, answers, control)
         try:
             yield box
         finally:
             box.kill()
             box.stop()
             await asyncio.shield(asyncio.ensure_future(_gone(box)))
-            transport.close()
 
 
 async def _gone(box: Boxed) -> None:
@@ -89,17 +89,13 @@ async def _drop(stream: asyncio.StreamReader) -> None:
         pass
 
 
-async def _answers(
-    stack: contextlib.AsyncExitStack,
-) -> tuple[asyncio.StreamReader, asyncio.ReadTransport, int]:
-    """A pipe's end to read from, and the file number of the one to write to."""
-    ours, theirs = os.pipe()
+async def _reader(pipe: BinaryIO, stack: contextlib.ExitStack) -> asyncio.StreamReader:
+    """What comes out of ``pipe``, until ``stack`` is left."""
     reader = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(ours, "rb")
-    )
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
     stack.callback(transport.close)
-    return reader, transport, theirs
+    return reader
 
 
 def _filled(content: bytes) -> int:

@@ -70,8 +70,7 @@ class Bubblewrap:
         fitted = fit(self.python, packages=job.packages, exists=lambda path: Path(path).exists())
         size = job.size + job.limits.files_bytes + MIB
 
-        def argv(control: int, filter_end: int) -> list[str]:
-            del control  # the request says it
+        def argv(filter_end: int) -> list[str]:
             return arguments(host, fitted, box_bytes=size, seccomp=filter_end)
 
         async with boxed(argv, seccomp) as box:

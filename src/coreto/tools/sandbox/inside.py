@@ -45,6 +45,7 @@ ADDRESSES = 2 * 1024**3
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _DUMPABLE, _DEATH_SIGNAL, _NO_NEW_PRIVILEGES = 4, 1, 38  # linux/prctl.h
+_CAPABILITIES = 0x20080522  # the version of the call, linux/capability.h
 
 Json = dict[str, Any]
 
@@ -111,10 +112,12 @@ def seal(control: int, uid: int | None) -> None:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    libc = ctypes.CDLL(None, use_errno=True)
+    done = [libc.capset(struct.pack("=Ii", _CAPABILITIES, 0), bytes(24))]
     for option, value in ((_DUMPABLE, 0), (_DEATH_SIGNAL, signal.SIGKILL), (_NO_NEW_PRIVILEGES, 1)):
-        if prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), "prctl")
+        done.append(libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0))
+    if any(done):
+        raise OSError(ctypes.get_errno(), f"cannot give up rights: {done}")
 
 
 def lay_out(request: Json, files: dict[str, bytes], stdin: bytes) -> int:
