@@ -495,6 +495,32 @@ def test_memory_of_many(box):
     assert (result.limit_hit, result.exit_code) == ("memory", 137)
 
 
+def test_memory_in_sockets(box):
+    """What waits in sockets is the kernel's memory and counts as well."""
+    result = box(
+        """
+        import os, socket, time
+        keep = []
+        for _ in range(11):
+            if os.fork() == 0:
+                break
+        try:
+            while True:
+                pair = socket.socketpair()
+                keep.append(pair)
+                pair[0].setblocking(False)
+                try:
+                    while True:
+                        pair[0].send(b"x" * 4096)
+                except BlockingIOError:
+                    pass
+        except OSError:
+            time.sleep(60)
+        """
+    )
+    assert result.limit_hit == "memory"
+
+
 def test_endless_loop(box):
     """A busy loop ends at its CPU limit, and what it printed before is there."""
     result = box("print('before', end='')\nwhile True: pass")

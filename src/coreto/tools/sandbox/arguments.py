@@ -21,14 +21,21 @@ UNSHARED = ("pid", "net", "ipc", "uts", "cgroup-try")
 _UIDS = 1 << 31
 """Numbers above are negative to programs that keep them in an ``int``."""
 
+_FEW = 8
+"""Users, of which none is spare."""
+
+_USER = "1000"
+"""The number that we have inside where we are not root, whatever it is outside."""
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
     """What the arguments depend on. ``links``: those of :data:`SYSTEM` that are symbolic links, with their
-    targets; ``folders``: those that are folders. ``inside``: the file that becomes process 1."""
+    targets; ``folders``: those that are folders. ``inside``: the file that becomes process 1, and ``uid`` the user
+    that it becomes, if it is started as root."""
 
     program: str
-    root: bool
+    uid: int | None
     links: Mapping[str, str]
     folders: Sequence[str]
     inside: str
@@ -84,17 +91,19 @@ def folders() -> list[str]:
     return [WORK, TEMPORARY, SHARED_MEMORY]
 
 
-def spare_uid(uid_map: str, entropy: int) -> int:
-    """A user that nobody is, for one run of root's: as ``/proc/self/uid_map`` allows, never the first or last ones.
+def spare_uid(uid_map: str, entropy: int) -> int | None:
+    """A user that nobody is, for one run of root's: as ``/proc/self/uid_map`` allows, never the first or last
+    ones; ``None`` where root is the only user, and so not the real one.
 
-    Root's own number must not go inside: the kernel counts no processes for it, and files of ``/proc/sys`` and
-    of the host obey it. A number of its own for each run keeps 30 parallel ones from sharing a process limit.
+    The real root's number must not go inside: the kernel counts no processes for it, and settings and files of
+    the host obey it. A number of its own for each run keeps 30 parallel ones from sharing a process limit.
     """
     first, _, count = (int(word) for word in max(_rows(uid_map), key=lambda row: int(row[2])))
     count = min(count, _UIDS - first)
-    room = min(count // 4, 1 << 20)
+    if count < _FEW:
+        return None
     # from the third quarter: the ends are where system users, people and "nobody" are
-    return first + count // 2 + (entropy % room if room else 0)
+    return first + count // 2 + entropy % min(count // 4, 1 << 20)
 
 
 def _rows(uid_map: str) -> list[list[str]]:
@@ -102,10 +111,10 @@ def _rows(uid_map: str) -> list[list[str]]:
 
 
 def _rights(host: Host) -> list[str]:
-    if host.root:
+    if host.uid is not None:
         # to become another user; both are gone when process 1 has done so, before it starts the code
         return ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-    return ["--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
+    return ["--unshare-user", "--disable-userns", "--uid", _USER, "--gid", _USER, "--cap-drop", "ALL"]
 
 
 def _system(host: Host) -> list[str]:

@@ -79,11 +79,11 @@ class Bubblewrap:
                 environment=environment(fitted),
                 folders=folders(),
                 control=box.control,
-                uid=_uid() if host.root else None,
+                uid=host.uid,
                 box_bytes=size,
             )
             heard = await listen(box, wire.request(job, start), job)
-        if not heard.answers.startswith(wire.READY) and heard.limit is None:
+        if not heard.answers.startswith(wire.READY):
             raise SandboxUnavailableError(
                 f"bubblewrap cannot make a sandbox here ({_line(_text(heard.stderr))}); {INSTALL}"
             )
@@ -97,7 +97,7 @@ class Bubblewrap:
         links = {path: str(Path(path).readlink()) for path in there if Path(path).is_symlink()}
         return Host(
             program=found,
-            root=os.geteuid() == 0,
+            uid=_uid() if os.geteuid() == 0 else None,
             links=links,
             folders=[path for path in there if path not in links],
             inside=str(Path(__file__).resolve().with_name("inside.py")),
@@ -164,7 +164,7 @@ def _filter() -> bytes:
     return program(machine)
 
 
-def _uid() -> int:
+def _uid() -> int | None:
     return spare_uid(Path("/proc/self/uid_map").read_text(), secrets.randbits(32))
 
 

@@ -39,6 +39,9 @@ SLACK = 32 * 1024 * 1024
 """Bytes of resident memory beyond the limit: shared libraries, and a process that fails by itself, with a
 traceback, is better than one that is killed."""
 
+SOCKET = 208 * 1024
+"""Bytes that wait in a socket at most, as the kernel sets it up; no process's memory shows them."""
+
 ADDRESSES = 2 * 1024**3
 """Bytes of address space beyond the memory limit: a thread reserves 72 MB of it and uses some kilobytes."""
 
@@ -241,11 +244,17 @@ def exceeded(limits: Json) -> str | None:
         return "cpu"
     if tasks > limits["processes"]:
         return "processes"
-    most = limits["memory_bytes"] + SLACK
+    most = limits["memory_bytes"] + SLACK - sockets() * SOCKET
     # resident pages that forked processes share count once for each: then the slower, exact figure decides
     if resident > most and sum(map(proportional, pids)) > most:
         return "memory"
     return None
+
+
+def sockets() -> int:
+    """How many sockets there are inside."""
+    lines = _read("/proc/net/protocols").splitlines()
+    return sum(int(line.split()[2]) for line in lines if line.startswith(b"UNIX"))
 
 
 def proportional(pid: str) -> int:

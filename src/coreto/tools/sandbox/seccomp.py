@@ -24,7 +24,7 @@ _KILL_PROCESS = 0x80000000
 _ERRNO = 0x00050000
 
 # Offsets in struct seccomp_data; arguments are 64 bits wide, the low half first on both machines.
-_NUMBER, _MACHINE, _FIRST, _SECOND = 0, 4, 16, 24
+_NUMBER, _MACHINE, _FIRST, _SECOND, _THIRD = 0, 4, 16, 24, 32
 
 _NAMESPACES = 0x7E020000
 """CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET."""
@@ -33,6 +33,9 @@ _X32 = 0x40000000
 """x86_64 has a second set of numbers from here on."""
 
 _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
+_SOL_SOCKET, _SO_SNDBUF = 1, 7
+"""With it a socket holds as much in the kernel as the host allows, 16 MB on some."""
+
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 """They type into a terminal as if its user had."""
 
@@ -46,6 +49,7 @@ class Machine:
     socket: int
     ioctl: int
     prlimit: int
+    setsockopt: int
     denied: tuple[int, ...]
     clone3: int = 435
     newest: int = 450
@@ -97,9 +101,11 @@ _AARCH64 = (
 # fmt: on
 
 MACHINES = {
-    "x86_64": Machine(0xC000003E, clone=56, socket=41, ioctl=16, prlimit=302, denied=(*_X86_64, *_COMMON)),
+    "x86_64": Machine(
+        0xC000003E, clone=56, socket=41, ioctl=16, prlimit=302, setsockopt=54, denied=(*_X86_64, *_COMMON)
+    ),
     "aarch64": Machine(
-        0xC00000B7, clone=220, socket=198, ioctl=29, prlimit=261, denied=(*_AARCH64, *_COMMON)
+        0xC00000B7, clone=220, socket=198, ioctl=29, prlimit=261, setsockopt=208, denied=(*_AARCH64, *_COMMON)
     ),
 }
 """By the names of :func:`os.uname`."""
@@ -113,7 +119,7 @@ def program(machine: Machine) -> bytes:
        C libraries fall back
     3. the denied ones: ``EPERM``
     4. ``clone`` with a new namespace, ``prlimit`` on others, typing into a terminal: ``EPERM``
-    5. ``socket``: IP is answered with "network is unreachable", other families but ``AF_UNIX`` are not there
+    5. a larger send buffer: ``EPERM``; ``socket``: IP is answered with "network is unreachable", other families but ``AF_UNIX`` are not there
     6. everything else is allowed
     """
     refused = _refuse(errno.EPERM)
@@ -129,10 +135,18 @@ def program(machine: Machine) -> bytes:
     steps += _call(machine.prlimit, [_load(_FIRST), _jump(_EQUAL, 0, 1, 0), refused])
     ioctl = [_load(_SECOND), _jump(_EQUAL, _TIOCSTI, 1, 0), _jump(_EQUAL, _TIOCLINUX, 0, 1), refused]
     steps += _call(machine.ioctl, ioctl)
+    larger = [
+        _load(_SECOND),
+        _jump(_EQUAL, _SOL_SOCKET, 0, 3),
+        _load(_THIRD),
+        _jump(_EQUAL, _SO_SNDBUF, 0, 1),
+        refused,
+    ]
+    steps += _call(machine.setsockopt, larger)  # 5
     steps += _call(
         machine.socket,
         [
-            _load(_FIRST),  # 5
+            _load(_FIRST),
             _jump(_EQUAL, _AF_UNIX, 4, 0),
             _jump(_EQUAL, _AF_INET, 2, 0),
             _jump(_EQUAL, _AF_INET6, 1, 0),
