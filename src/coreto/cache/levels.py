@@ -14,7 +14,8 @@ FRONT_SECONDS = 30.0
 class TwoLevelStore:
     """``front`` answers what it knows; ``back`` keeps everything, for other processes and after a restart.
 
-    Owns both. What ``back`` may not keep (private answers, where it is off this machine) stays in ``front``.
+    Owns both. Private answers stay in ``front``: no file and no Redis, not even this machine's own, which others
+    may read, back up or copy elsewhere, has ever held one.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class TwoLevelStore:
 
     async def get(self, key: str, label: Label) -> Entry | None:
         entry = self._front.peek(key)
-        if entry is not None:
+        if entry is not None or label is Label.PRIVATE:
             return entry
         deletions = self._deletions
         entry = await self._back.get(key, label)
@@ -44,7 +45,7 @@ class TwoLevelStore:
         self._deletions += 1  # a get under way may hold the older entry
         deletions = self._deletions
         kept = self._front.keep(self._shortened(entry))
-        if await self._back.put(entry):
+        if entry.label < Label.PRIVATE and await self._back.put(entry):
             return True
         if kept and deletions == self._deletions:
             self._front.keep(entry)
