@@ -71,14 +71,16 @@ class OpenAICompatible:
                 while last >= 0 and not lines[last].startswith(b"data:"):
                     last -= 1
                 for i, line in enumerate(lines):
+                    if not line:
+                        continue
                     data = _data_of(line)
                     if data is None:
                         continue
                     if data == b"[DONE]":
                         done = True
                         break
-                    chunk = check_chunk(parse_object(data), self._now)
-                    finished = finished or _finishes(chunk)
+                    chunk = parse_object(data)
+                    finished = check_chunk(chunk, self._now) or finished
                     yield Chunk(chunk, data, unmapped, i < last)
                 if done:
                     break
@@ -155,30 +157,26 @@ def check_whole(body: Json, now: float) -> Json:
     return body
 
 
-def check_chunk(body: Json, now: Callable[[], float]) -> Json:
-    """``body`` if it is a chunk. Raises :class:`CallError` for an error sent as an event, seen at ``now()``."""
+def check_chunk(body: Json, now: Callable[[], float]) -> bool:
+    """Whether ``body``, a chunk, finishes its stream. Raises :class:`CallError` for what is no chunk, and for an
+    error sent as an event, seen at ``now()``."""
     if body.get("error"):
         raise classify_in_band(body["error"], now())
     choices: object = body.get("choices")
     if not isinstance(choices, list):
         raise GarbledError("a chunk has no `choices`")
-    if choices:
-        first = cast("list[Any]", choices)[0]
-        if not isinstance(first, dict):
-            raise GarbledError("a chunk's choice is not an object")
-        delta = cast("Json", first).get("delta")
-        if delta is not None and not isinstance(delta, dict):
-            raise GarbledError("a chunk's choice is not an object")
-    return body
-
-
-def _finishes(chunk: Json) -> bool:
-    choices = chunk["choices"]
     if not choices:
         return False
-    finish = choices[0].get("finish_reason")
+    first = cast("list[Any]", choices)[0]
+    if not isinstance(first, dict):
+        raise GarbledError("a chunk's choice is not an object")
+    choice = cast("Json", first)
+    delta = choice.get("delta")
+    if delta is not None and not isinstance(delta, dict):
+        raise GarbledError("a chunk's choice is not an object")
+    finish = choice.get("finish_reason")
     if finish == "error":
-        raise classify_in_band(choices[0].get("error") or "the provider failed while answering", 0.0)
+        raise classify_in_band(choice.get("error") or "the provider failed while answering", now())
     if finish == "content_filter":
         raise FilteredError("the provider's content filter stopped the answer")
     return finish is not None

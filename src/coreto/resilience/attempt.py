@@ -86,18 +86,22 @@ async def stream(candidate: Candidate, call: Call, seen: Seen, clock: Clock) -> 
     a stream that turns out empty can still be answered by another model; those from the finish on, so that
     no failure follows a finish: what breaks after it has broken nothing of the answer."""
     held: list[Chunk] = []
+    heard = seen.heard
     try:
         async with candidate.provider.open(call) as items:
             async for item in items:
                 assert isinstance(item, Chunk), "a stream is answered by Chunks"
-                seen.heard.add(item.body)
+                heard.add(item.body)
                 if item.unmapped:
                     seen.unmapped = item.unmapped
-                if seen.heard.usage is not None:
-                    refuse_truncated(call, seen.heard.usage)
+                if heard.usage is not None:
+                    refuse_truncated(call, heard.usage)
+                elif seen.first is not None and heard.finish is None:
+                    yield item  # most chunks
+                    continue
                 if seen.first is None and says_something(item.body):
                     seen.first = clock.monotonic()
-                if seen.first is None or (seen.heard.finish is not None and not _goes_on(item.body)):
+                if seen.first is None or (heard.finish is not None and not _goes_on(item.body)):
                     held.append(item)
                     continue
                 for chunk in held:
@@ -105,12 +109,12 @@ async def stream(candidate: Candidate, call: Call, seen: Seen, clock: Clock) -> 
                 held.clear()
                 yield item
     except CallError as error:
-        if seen.heard.finish is None or isinstance(error, ContextError):
+        if heard.finish is None or isinstance(error, ContextError):
             raise
     finally:
         seen.account(call)
     if seen.first is None:
-        raise InvalidOutputError(f"the answer is empty (finish_reason {seen.heard.finish!r})")
+        raise InvalidOutputError(f"the answer is empty (finish_reason {heard.finish!r})")
     for chunk in held:
         yield chunk
 

@@ -11,7 +11,7 @@ from coreto.clock import SystemClock
 from coreto.errors import CallError, FilteredError, GarbledError, InvalidOutputError
 from coreto.messages import Accumulator, Call, Chunk, Whole, usage_of
 from coreto.providers.catalog import Deployment
-from coreto.providers.openai_compatible import _finishes, check_chunk, check_whole
+from coreto.providers.openai_compatible import check_chunk, check_whole
 from coreto.resilience.fallback import Fallback, Ward
 from coreto.resilience.health import HealthBook
 from coreto.resilience.plan import Candidate, Journal, Plan
@@ -65,9 +65,8 @@ class Wire:
             return
         finished = False
         for body in self.bodies:
-            chunk = check_chunk(body, lambda: 0.0)
-            finished = finished or _finishes(chunk)
-            yield Chunk(chunk)
+            finished = check_chunk(body, lambda: 0.0) or finished
+            yield Chunk(body)
 
     def open(self, call):
         from contextlib import aclosing
