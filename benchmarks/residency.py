@@ -99,9 +99,9 @@ def bursts(seed: int, count: int = 200) -> Trace:
     return Trace("bursts of 20", PAIR, tuple(sorted(sessions, key=lambda session: session.start)))
 
 
-def crew(rng: random.Random, start: float, plan: int = 3, execute: int = 5) -> Session:
-    """A session that plans, then executes."""
-    names = ["brain"] * plan + ["executor"] * execute
+def crew(rng: random.Random, start: float, *steps: int) -> Session:
+    """A session of so many calls of the brain, then of the executor, and so on."""
+    names = [name for at, calls in enumerate(steps) for name in [("brain", "executor")[at % 2]] * calls]
     return Session(start, tuple(Call(name, _service(rng, name), rng.uniform(0.2, 2.0)) for name in names))
 
 
@@ -110,7 +110,7 @@ def crews(gap: float, seed: int, count: int = 25) -> Trace:
     rng = random.Random(f"sessions {gap} {seed}")
     start, out = 0.0, []
     for _ in range(count):
-        out.append(crew(rng, start))
+        out.append(crew(rng, start, 3, 5))
         start += rng.expovariate(1 / gap)
     return Trace(f"sessions, every {gap:g} s", PAIR, tuple(out))
 
@@ -129,13 +129,17 @@ def many(kinds: int, seed: int, count: int = 200) -> Trace:
 
 
 def small(seed: int) -> Trace:
-    """Two or three short sessions, at most twelve requests in all."""
+    """Two or three short sessions, at most twelve requests in all; some review what was executed."""
     rng = random.Random(f"small {seed}")
-    sessions = rng.choice(((2, 3), (2, 4), (3, 1), (1, 5), (2, 2)))
-    total = sum(sessions)
-    number = rng.randint(2, 12 // total) if 12 // total > 2 else 2
-    out = [crew(rng, rng.uniform(0, 20), *sessions) for _ in range(number)]
-    return Trace("small", PAIR, tuple(sorted(out, key=lambda session: session.start)))
+    number = rng.choice((2, 3))
+    kinds = (
+        ((2, 3), (1, 3), (2, 2), (1, 2, 1)) if number == 3 else ((3, 3), (2, 4), (1, 4), (2, 2, 2), (1, 3, 1))
+    )
+    spread = rng.choice((5.0, 20.0, 60.0))
+    sessions = [crew(rng, rng.uniform(0, spread), *rng.choice(kinds)) for _ in range(number)]
+    while sum(len(session.calls) for session in sessions) > 12:
+        sessions.pop()
+    return Trace("small", PAIR, tuple(sorted(sessions, key=lambda session: session.start)))
 
 
 # --- the world
@@ -468,25 +472,32 @@ POLICIES: dict[str, Callable[[World], Policy]] = {
 def shortest_drain(trace: Trace) -> tuple[float, int]:
     """The earliest end of a small trace, and the switches of a schedule that reaches it.
 
-    By search over all orders, for models of which no two fit together. It knows what will come, so that it
-    switches as soon as the last request of a turn has ended.
+    By search over all orders, for models of which no two fit together. It knows all that will come, so that it
+    switches as soon as the last request of a turn has ended; but it loads nothing before the first session is there.
     """
     sizes, sessions = trace.models, trace.sessions
     assert all(a == b or sizes[a] + sizes[b] > BUDGET for a in sizes for b in sizes)
     best = (float("inf"), 0)
+    seen: dict[tuple[tuple[int, ...], str | None], list[tuple[float, ...]]] = {}
 
     def visit(
         at: tuple[int, ...], ready: tuple[float, ...], free: float, loaded: str | None, swaps: int
     ) -> None:
         nonlocal best
-        left = sum(c.service for s, i in zip(sessions, at, strict=True) for c in s.calls[i:])
-        if (free + left, swaps) >= best:
+        left = [c for s, i in zip(sessions, at, strict=True) for c in s.calls[i:]]
+        loads = sum(sizes[m] / BANDWIDTH for m in {c.model for c in left} - {loaded})
+        if (free + loads + sum(c.service for c in left), swaps) >= best:
             return
         if not left:
             best = (free, swaps)
-        for i, session in enumerate(sessions):
-            if at[i] == len(session.calls):
-                continue
+        state = (free, *ready, swaps)
+        known = seen.setdefault((at, loaded), [])
+        if any(all(a <= b for a, b in zip(other, state, strict=True)) for other in known):
+            return
+        known.append(state)
+        open_ = [i for i, session in enumerate(sessions) if at[i] < len(session.calls)]
+        for i in sorted(open_, key=lambda i: (sessions[i].calls[at[i]].model != loaded, ready[i])):
+            session = sessions[i]
             call = session.calls[at[i]]
             load = (
                 0.0 if call.model == loaded else sizes[call.model] / BANDWIDTH + (UNLOAD if loaded else 0.0)
@@ -494,12 +505,15 @@ def shortest_drain(trace: Trace) -> tuple[float, int]:
             end = max(ready[i], free + load) + call.service
             after = session.calls[at[i] + 1].think if at[i] + 1 < len(session.calls) else 0.0
             visit(
-                (*at[:i], at[i] + 1, *at[i + 1 :]), (*ready[:i], end + after, *ready[i + 1 :]), end,
-                call.model, swaps + (loaded is not None and call.model != loaded),
-            )  # fmt: skip
+                (*at[:i], at[i] + 1, *at[i + 1 :]),
+                (*ready[:i], end + after, *ready[i + 1 :]),
+                end,
+                call.model,
+                swaps + (loaded is not None and call.model != loaded),
+            )
 
     first = tuple(session.start + session.calls[0].think for session in sessions)
-    visit((0,) * len(sessions), first, 0.0, None, 0)
+    visit((0,) * len(sessions), first, sessions[0].start, None, 0)
     return best
 
 
@@ -579,18 +593,18 @@ def table(rows: Sequence[Row]) -> str:
         "| trace | policy | swaps | drain s | p95 wait s | max wait s | max behind s | violations |",
         "|---|---|--:|--:|--:|--:|--:|--:|",
     ]
-    for r in rows:
-        lines.append(
-            f"| {r.trace} | {r.policy} | {r.swaps:.1f} | {r.drain:.0f} | {r.wait_p95:.1f} | {r.wait_max:.1f} "
-            f"| {r.behind_max:.1f} | {r.violations}{f' ({r.unserved} unserved)' if r.unserved else ''} |"
-        )
+    lines += [
+        f"| {r.trace} | {r.policy} | {r.swaps:.1f} | {r.drain:.0f} | {r.wait_p95:.1f} | {r.wait_max:.1f} "
+        f"| {r.behind_max:.1f} | {r.violations}{f' ({r.unserved} unserved)' if r.unserved else ''} |"
+        for r in rows
+    ]
     return "\n".join(lines)
 
 
 def plot(rows: Sequence[Row], folder: Path) -> None:
     """Swaps, drain and 95th percentile as bars, one picture each."""
     try:
-        from matplotlib import pyplot  # noqa: PLC0415 - only here, and not a dependency
+        from matplotlib import pyplot as plt  # noqa: PLC0415 - only here, and not a dependency
     except ImportError:
         sys.exit("plots need matplotlib: pip install matplotlib")
     folder.mkdir(parents=True, exist_ok=True)
@@ -601,7 +615,7 @@ def plot(rows: Sequence[Row], folder: Path) -> None:
         ("drain", "seconds to drain"),
         ("wait_p95", "p95 wait, seconds"),
     ):
-        figure, axes = pyplot.subplots(figsize=(14, 5))
+        figure, axes = plt.subplots(figsize=(14, 5))
         for at, policy in enumerate(policies):
             mine = {r.trace: getattr(r, key) for r in rows if r.policy == policy}
             axes.bar(
@@ -615,7 +629,7 @@ def plot(rows: Sequence[Row], folder: Path) -> None:
         axes.legend()
         figure.tight_layout()
         figure.savefig(folder / f"residency_{key}.png", dpi=120)
-        pyplot.close(figure)
+        plt.close(figure)
 
 
 def main() -> None:

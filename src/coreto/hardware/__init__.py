@@ -1,0 +1,1 @@
+"""What memory the machine has: the GPU's by NVML, its own by the system. Without either, an honest ``None``."""
