@@ -6,6 +6,7 @@ placeholder) and never one that the texts already hold.
 
 import re
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any, cast
 
 import orjson
@@ -68,6 +69,10 @@ class Mask:
 
         _map_body(body, read, self)
         _map_body(body, learn, self)
+        for message in as_objects(body.get("messages")):
+            texts = [part["text"] for part in as_objects(message.get("content")) if _is_text(part)]
+            if any(_crosses(texts, between) for between in ("", " ")):
+                self.unmaskable = True  # a part of the value would be left in one of them
         return _map_body(body, self.hide, self)
 
     def reveal(self, text: str, *, escape: bool = False) -> str:
@@ -246,6 +251,20 @@ def _ends_within(text: str, value: str) -> bool:
     """Whether ``text`` ends with a part of ``value`` that is long enough to tell something."""
     least = next((n for n in range(1, len(value)) if n >= _BEGUN or _many_digits(value[:n])), len(value))
     return any(text.endswith(value[:n]) for n in range(least, len(value)))
+
+
+def _is_text(part: Json) -> bool:
+    return isinstance(part.get("text"), str)
+
+
+def _crosses(texts: list[str], between: str) -> bool:
+    """Whether something sensitive begins in one of ``texts`` and ends in another."""
+    if len(texts) < 2:
+        return False
+    ends = accumulate(len(text) + len(between) for text in texts)
+    seams = [end - len(between) for end in ends][:-1]
+    spans = detect_sensitive(between.join(texts)).spans
+    return any(span.start < seam < span.end for span in spans for seam in seams)
 
 
 def _many_digits(text: str) -> bool:
