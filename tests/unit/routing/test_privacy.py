@@ -121,6 +121,7 @@ def test_privacy_offsets_are_of_the_text_as_it_came():
     assert text[span.start : span.end] == "5\u200b2\u200b9.982.247-25"
 
 
+@pytest.mark.slow
 def test_privacy_one_megabyte_is_bounded():
     """A megabyte of talk with one secret in it is read within 5 seconds of processor time, and the secret found."""
     talk = "O relatório mostra que as vendas subiram e a equipe discutiu o plano com calma. "
@@ -130,6 +131,7 @@ def test_privacy_one_megabyte_is_bounded():
     assert time.process_time() - start < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", ADVERSARIAL)
 def test_privacy_time_is_linear(piece):
     """Four times as much of what an expression looks for takes about four times as long, not sixteen."""
