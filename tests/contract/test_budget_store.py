@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import alembic.command
 import pytest
 from sqlalchemy import inspect
 
@@ -15,7 +14,7 @@ from coreto.stores.budgets import BudgetStore, SqlBudgetStore
 from coreto.stores.database import Database, open_database
 from coreto.stores.errors import StoreDownError
 from coreto.stores.ledger import SqlLedgerStore
-from coreto.stores.migrate import ensure_schema
+from coreto.stores.migrate import ensure_schema, upgrade
 from coreto.stores.records import AttemptRecord, CallRecord
 from coreto.stores.schema import attempts, budget_accounts, budget_leases, calls
 from coreto.testing.budget_store import MemoryBudgetStore
@@ -270,17 +269,15 @@ def test_a_store_that_is_gone(tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_a_database_of_the_first_release_is_upgraded(kind: str, request, tmp_path: Path, monkeypatch):
+def test_a_database_of_the_first_release_is_upgraded(kind: str, request, tmp_path: Path):
     """A ledger without budgets gets them and keeps its calls, which count from then on."""
     url = "sqlite" if kind == "sqlite" else request.getfixturevalue("postgres_url")
     database = open_database(url, tmp_path)
-    if database.schema is not None:
-        with database.write() as connection:
+    with database.write() as connection:
+        if database.schema is not None:
             connection.exec_driver_sql(f"DROP SCHEMA IF EXISTS {database.schema} CASCADE")
-    newest = alembic.command.upgrade
-    monkeypatch.setattr(alembic.command, "upgrade", lambda config, _: newest(config, "0001"))
-    ensure_schema(database)
-    monkeypatch.undo()
+            connection.exec_driver_sql(f"CREATE SCHEMA {database.schema}")
+        upgrade(connection, database.schema, "0001")
     with database.read() as connection:
         assert inspect(connection).get_table_names(schema=database.schema).count("budget_accounts") == 0
     World(database).call(7)

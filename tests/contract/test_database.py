@@ -63,9 +63,14 @@ def test_head_is_the_newest_script():
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
 
 
-def test_scripts_and_tables_agree(database: Database):
-    """The migrations make exactly the tables, columns, keys and indexes that the code uses."""
+@pytest.mark.parametrize("way", ["scripts", "at once"])
+def test_scripts_and_tables_agree(database: Database, way: str):
+    """The migrations make exactly the tables, columns, keys and indexes that the code uses, and a new database,
+    which gets them at once, is of the newest version."""
+    if way == "scripts":
+        migrated(database)
     ensure_schema(database)
+    assert migrate._version(database) == HEAD
     options = {"compare_type": True}
     if database.schema is not None:
         names = {None, database.schema}
@@ -79,6 +84,14 @@ def test_scripts_and_tables_agree(database: Database):
             connection.dialect.default_schema_name = "coreto"
         found = compare_metadata(MigrationContext.configure(connection, opts=options), METADATA)
     assert [one for one in found if not _is_version_table(one)] == []
+
+
+def migrated(database: Database, to: str = "head") -> None:
+    """Bring an empty database up to a version by the scripts, as a release of that time did."""
+    with database.write() as connection:
+        if database.schema is not None:
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {database.schema}"))
+        migrate.upgrade(connection, database.schema, to)
 
 
 def _is_version_table(difference) -> bool:
@@ -105,21 +118,29 @@ def test_a_newer_database_is_refused(database: Database):
         ensure_schema(database)
 
 
-def test_a_failed_migration_leaves_nothing(database: Database):
-    """A migration that breaks off leaves no half-made schema; the next start does it all."""
+@pytest.mark.parametrize("older", [False, True])
+def test_a_failed_start_leaves_nothing(database: Database, older: bool):
+    """A first start, or a migration, that breaks off leaves nothing half made; the next one does it all."""
+    if older:
+        migrated(database, "0001")
+    before = names(database)
 
     def sabotage(conn, cursor, statement, parameters, context, executemany):
-        if "CREATE INDEX attempts_at" in statement:
+        if "CREATE TABLE" in statement and "api_keys" in statement:
             raise RuntimeError("power cut")
 
     event.listen(database.engine, "before_cursor_execute", sabotage)
     with pytest.raises(RuntimeError):
         ensure_schema(database)
     event.remove(database.engine, "before_cursor_execute", sabotage)
-    with database.read() as connection:
-        assert inspect(connection).get_table_names(schema=database.schema) == []
+    assert names(database) == before
     ensure_schema(database)
     SqlLedgerStore(database).append([CallRecord("c", 1, "ok")])
+
+
+def names(database: Database) -> list[str]:
+    with database.read() as connection:
+        return sorted(inspect(connection).get_table_names(schema=database.schema))
 
 
 STARTER = """

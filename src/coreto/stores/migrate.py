@@ -1,7 +1,8 @@
 """Brings a database up to the schema that this code knows.
 
-A start costs one query. Alembic is imported only by the start that finds the schema behind; several
-processes may do that at once, the lock lets one of them work and the others find it done.
+A start costs one query. An empty database gets the tables as they are; Alembic is imported only by the start
+that finds an older schema. Several processes may do either at once: the lock lets one of them work and the
+others find it done.
 """
 
 from pathlib import Path
@@ -11,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from coreto.stores.database import Database
 from coreto.stores.errors import StoreError
+from coreto.stores.schema import METADATA
 
 HEAD = "0003"
 """The newest script in ``migrations/versions`` (a test compares)."""
@@ -27,7 +29,7 @@ def ensure_schema(database: Database) -> None:
     cannot be changed.
     """
     if _behind(_version(database), database.where):
-        _upgrade(database)
+        _bring_up(database)
 
 
 def _version(database: Database) -> str | None:
@@ -55,10 +57,7 @@ def _behind(version: str | None, where: str) -> bool:
     return version != HEAD
 
 
-def _upgrade(database: Database) -> None:
-    from alembic import command  # noqa: PLC0415 - 60 ms of imports that only the first start needs
-    from alembic.config import Config  # noqa: PLC0415 - as above
-
+def _bring_up(database: Database) -> None:
     with database.write() as connection:
         if database.schema is not None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
@@ -66,11 +65,32 @@ def _upgrade(database: Database) -> None:
                 connection.execute(text(f"CREATE SCHEMA {database.schema}"))
         known = inspect(connection).has_table(_VERSION_TABLE, schema=database.schema)
         version = _read_version(connection, database.schema) if known else None
-        if not _behind(version, database.where):
-            return  # another process was faster
-        config = Config()
-        config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
-        config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = connection
-        config.attributes["schema"] = database.schema
-        command.upgrade(config, "head")
+        if not known:
+            _create(connection, database.schema)
+        elif _behind(version, database.where):  # else another process was faster
+            upgrade(connection, database.schema)
+
+
+def _create(connection: Connection, schema: str | None) -> None:
+    """All tables of an empty database, as the newest script leaves them, without Alembic: it would stay in a
+    server's memory (5 MB) for good."""
+    METADATA.create_all(connection)
+    table = f"{schema}.{_VERSION_TABLE}" if schema else _VERSION_TABLE
+    column = "version_num VARCHAR(32) NOT NULL"  # as Alembic makes it
+    connection.execute(
+        text(f"CREATE TABLE {table} ({column}, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))")
+    )
+    connection.execute(text(f"INSERT INTO {table} VALUES (:head)"), {"head": HEAD})  # noqa: S608 - two constants
+
+
+def upgrade(connection: Connection, schema: str | None, to: str = "head") -> None:
+    """Run the scripts up to ``to`` in the connection's transaction. ``schema``: PostgreSQL's."""
+    from alembic import command  # noqa: PLC0415 - 60 ms of imports that only an upgrade needs
+    from alembic.config import Config  # noqa: PLC0415 - as above
+
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    config.attributes["schema"] = schema
+    command.upgrade(config, to)
