@@ -177,8 +177,12 @@ class Scheduler:
         entry = self.house.entries.get(model)
         if entry is None or entry.phase is not Phase.LOADING:
             return
-        self._set_absent(entry)
-        others = [other for other in self.house.entries.values() if other.phase is not Phase.ABSENT]
+        self._vanish(entry)
+        others = [
+            other
+            for other in self.house.entries.values()
+            if other is not entry and other.phase is not Phase.ABSENT
+        ]
         exhausted = failure is LoadFailure.OUT_OF_MEMORY
         if exhausted and not entry.small and entry.hosted.small_context is not None:  # 1
             entry.small = True
@@ -274,12 +278,12 @@ class Scheduler:
             return
         if self.house.plans:
             self.house.plans.forget_silent(now)
+        if self.house.used > self.house.budget:
+            self._trim(now)
         self._send_too_large_away(now)
         until: float | None = None
         if self._clearing is not None and self._clear(self._clearing, now):
             return
-        if self.house.used > self.house.budget:
-            self._trim(now)
         self._grant_all(now)
         if self.house.wants_something():
             move = turns.next_move(self.house.view(now), self._policy)
@@ -368,7 +372,7 @@ class Scheduler:
 
     def _clear(self, entry: Entry, now: float) -> bool:
         """Empty the memory for ``entry``; whether that still goes on."""
-        if not entry.queue:
+        if not entry.queue or entry.phase is Phase.READY:  # all were cancelled, or it came by another way
             self._clearing = None
             return False
         self.house.target = entry.hosted.id
@@ -379,7 +383,7 @@ class Scheduler:
                     self._unload(other, entry.hosted.id, now)
             stuck = [o.stuck_until for o in others if o.stuck_until > now]
             self._set_timer(min(stuck, default=None))
-        elif entry.phase is Phase.ABSENT:
+        elif entry.phase in (Phase.ABSENT, Phase.LOST):
             self._load(entry, now)
         return True
 

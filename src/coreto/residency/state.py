@@ -134,12 +134,13 @@ class House:
         return any(entry.phase is Phase.LOADING for entry in self.entries.values())
 
     def age(self, now: float) -> None:
-        """Charge the time since the last event to those who spent it behind later requests."""
+        """Charge the time since the last event to those who spent it behind later requests. (Whose model is in
+        memory waits for its own kind.)"""
         passed, self._aged_at = now - self._aged_at, now
         if passed <= 0:
             return
         for entry in self.entries.values():
-            if entry.queue:
+            if entry.queue and entry.phase is not Phase.READY:
                 served = self.served_beside(entry)
                 for waiting in entry.queue.values():
                     if waiting.number >= served:
