@@ -13,6 +13,8 @@ from coreto.resilience.plan import Candidate
 from coreto.routing.masking import Mask
 from coreto.routing.sensitive.placeholders import Revealer
 
+_TEXTS = ("content", "reasoning", "reasoning_content", "refusal")
+
 
 def masked(candidate: Candidate, mask: Mask) -> Candidate:
     """``candidate`` behind ``mask``; as it is where data may stay readable: on this machine."""
@@ -41,12 +43,12 @@ class Masked:
     async def _whole(self, call: Call) -> Items:
         async with self._inner.open(_hidden(call, self._mask)) as items:
             async for item in items:
-                yield revealed(item, self._mask) if isinstance(item, Whole) else item
+                yield revealed(item, self._mask, call) if isinstance(item, Whole) else item
 
     async def _stream(self, call: Call) -> Items:
         """Each text of the stream (contents, tool arguments) is revealed by itself; what is held back, because
         it may be the beginning of a placeholder, comes with the next piece or before the finish."""
-        texts = _Texts(self._mask)
+        texts = _Texts(self._mask, is_json=_is_json(call))
         async with self._inner.open(_hidden(call, self._mask)) as items:
             async for item in items:
                 yield (
@@ -75,7 +77,7 @@ class _Whole:
         self._mask = mask
 
     async def __call__(self, call: Call) -> Whole:
-        return revealed(await self._inner(_hidden(call, self._mask)), self._mask)
+        return revealed(await self._inner(_hidden(call, self._mask)), self._mask, call)
 
 
 def _hidden(call: Call, mask: Mask) -> Call:
@@ -87,20 +89,26 @@ def _hidden(call: Call, mask: Mask) -> Call:
     return call._replace(body=body, label=Label.INTERNAL)
 
 
-def revealed(whole: Whole, mask: Mask) -> Whole:
-    """``whole`` with the values in place of their placeholders."""
+def _is_json(call: Call) -> bool:
+    """Whether the answer is to be JSON: a value is then written as one writes it within JSON."""
+    return as_object(call.body.get("response_format")).get("type") in ("json_object", "json_schema")
+
+
+def revealed(whole: Whole, mask: Mask, call: Call) -> Whole:
+    """``whole``, the answer to ``call``, with the values in place of their placeholders."""
+    is_json = _is_json(call)
     choices = [
-        {**choice, "message": _message(as_object(choice.get("message")), mask)}
+        {**choice, "message": _message(as_object(choice.get("message")), mask, is_json=is_json)}
         for choice in as_objects(whole.body.get("choices"))
     ]
     return Whole({**whole.body, "choices": choices}, unmapped=whole.unmapped)
 
 
-def _message(message: Json, mask: Mask) -> Json:
+def _message(message: Json, mask: Mask, *, is_json: bool) -> Json:
     out = dict(message)
-    for name in ("content", "reasoning", "reasoning_content", "refusal"):
+    for name in _TEXTS:
         if isinstance(out.get(name), str):
-            out[name] = mask.reveal(out[name])
+            out[name] = mask.reveal(out[name], escape=is_json and name == "content")
     if out.get("tool_calls"):
         out["tool_calls"] = [_tool_call(call, mask) for call in as_objects(out["tool_calls"])]
     return out
@@ -117,8 +125,9 @@ def _tool_call(call: Json, mask: Mask) -> Json:
 class _Texts:
     """The texts of one stream, each with what it holds back."""
 
-    def __init__(self, mask: Mask) -> None:
+    def __init__(self, mask: Mask, *, is_json: bool) -> None:
         self._mask = mask
+        self._is_json = is_json
         self._revealers: dict[tuple[Any, ...], Revealer] = {}
 
     def revealed(self, body: Json) -> Json:
@@ -128,9 +137,10 @@ class _Texts:
     def _choice(self, choice: Json) -> Json:
         index = choice.get("index", 0)
         delta = dict(as_object(choice.get("delta")))
-        for name in ("content", "reasoning", "reasoning_content", "refusal"):
+        for name in _TEXTS:
             if isinstance(delta.get(name), str):
-                delta[name] = self._of((index, name), escape=False).feed(delta[name])
+                escape = self._is_json and name == "content"
+                delta[name] = self._of((index, name), escape=escape).feed(delta[name])
         if delta.get("tool_calls"):
             delta["tool_calls"] = [self._call(index, call) for call in as_objects(delta["tool_calls"])]
         if choice.get("finish_reason") is not None:
