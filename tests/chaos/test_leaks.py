@@ -1,10 +1,12 @@
 """Private requests through a real server, under every fault: nothing of them is found where others could see it."""
 
+import importlib.util
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from leak_house import (
     Cell,
@@ -105,6 +107,73 @@ def test_leaks_matrix(there: World, server_process: Any, tmp_path: Path) -> None
         part = tmp_path / str(start)
         there.clear()
         run(cells[start : start + step], "json" if start % 2 else "human", there, server_process, part)
+
+
+def test_leaks_the_test_sees(there: World, server_process: Any, tmp_path: Path) -> None:
+    """What is not private does reach a cloud, and the log of what clouds received shows it."""
+    file = server_process.write_config(tmp_path, config(there))
+    with server_process.start_server(file) as server:
+        plain = Request("/v1/chat/completions", {"model": "cloud-first-500", "messages": []})
+        plain.body["messages"] = [{"role": "user", "content": "lembre zq000001qz"}]
+        assert ask(server, plain).status == 200
+    assert there.left() == {"lab": ["zq000001qz"]}
+
+
+REDIS = "redis://127.0.0.1:6379/13"
+
+
+@pytest.fixture
+def shared_cache() -> Iterator[Any]:
+    """A Redis database of this test's own, empty at the start and at the end."""
+    library = pytest.importorskip("redis")
+    client = library.Redis.from_url(REDIS)
+    try:
+        client.ping()
+    except library.RedisError:
+        pytest.skip("needs a Redis at 127.0.0.1:6379")
+    client.flushdb()
+    yield client
+    client.flushdb()
+    client.close()
+
+
+@pytest.fixture
+def postgres() -> Iterator[str]:
+    """A PostgreSQL database of this test's own."""
+    path = Path(__file__).parents[1] / "support" / "postgres.py"
+    spec = importlib.util.spec_from_file_location("coreto_test_postgres", path)
+    assert spec is not None
+    assert spec.loader is not None
+    support = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(support)
+    with support.postgres_url() as url:
+        yield url
+
+
+def test_leaks_shared_stores(
+    there: World, server_process: Any, shared_cache: Any, postgres: str, tmp_path: Path
+) -> None:
+    """Redis and PostgreSQL, which others may read, hold answers and calls, and nothing of the private ones."""
+    telemetry = f'[cache]\nbackend = "{REDIS}"\n[database]\nurl = "{postgres}"\n'
+    file = server_process.write_config(tmp_path, config(there, telemetry=telemetry))
+    with server_process.start_server(file) as server:
+        plain = [{"role": "user", "content": "what is kept"}]
+        server.chat("cloud-first-500", messages=plain, headers={**ANA, "x-coreto-cache": "60"})
+        send_all(server, some_cells(110))
+        look_around(server, there)
+    keys = shared_cache.keys("*")
+    kept = [shared_cache.hgetall(key) for key in keys if shared_cache.type(key) == b"hash"]
+    assert len(kept) == 1, "an answer that is not private is kept, and nothing else"
+    assert found(repr((keys, kept))) == []
+    with psycopg.connect(postgres) as connection:
+        listed = (
+            "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
+        )
+        own = f"{listed} AND table_schema NOT IN ('pg_catalog', 'information_schema')"
+        tables = connection.execute(own).fetchall()
+        rows = {t: connection.execute(f'SELECT * FROM "{s}"."{t}"').fetchall() for s, t in tables}
+    assert len(rows["attempts"]) > 50
+    assert found(repr(rows)) == []
 
 
 def run(cells: list[Cell], form: str, there: World, server_process: Any, folder: Path) -> None:
