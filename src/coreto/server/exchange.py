@@ -87,6 +87,7 @@ class Exchange:
     __slots__ = (
         "_held",
         "_receive",
+        "_scope",
         "_send",
         "caller",
         "envelope",
@@ -102,6 +103,7 @@ class Exchange:
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
         self._receive = receive
         self._send = send
         self._held: list[bytes] = []
@@ -128,6 +130,8 @@ class Exchange:
         declared = self.headers.get(b"content-length", b"0")
         if not declared.isdigit() or int(declared[:18]) > limit:
             return None
+        if "coreto.complete" in (self._scope.get("extensions") or ()):
+            return await self._read(limit)
         watchdog = Watchdog()
         watchdog.arm(BODY_WITHIN)
         try:

@@ -9,6 +9,9 @@ MOST_HEADER_BYTES = 64 * 1024
 #: Seconds in which a request's headers must have arrived, from the connection or their first byte on.
 HEADERS_WITHIN = 30.0
 
+#: In a scope's ``extensions``: the whole body is there, so that nothing need watch over its coming.
+COMPLETE: dict[str, dict[object, object]] = {"coreto.complete": {}}
+
 _END = b"\r\n\r\n"
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -50,6 +53,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._between = True
         self._head = 0
+        self.scope["extensions"] = COMPLETE  # most often before the application sees the request
         super().on_message_complete()
 
     def on_message_begin(self) -> None:
