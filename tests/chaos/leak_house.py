@@ -267,10 +267,9 @@ class World:
             sim.clear_requests()
 
     def contacts(self) -> int:
-        """Requests that a cloud got, and those that the daemon would pass on to one."""
-        return sum(len(sim.requests()) for sim in self.clouds.values()) + len(
-            [r for r in self.daemon.requests() if _passed_on(r)]
-        )
+        """Requests with a body that a cloud got, or that the daemon would pass on to one."""
+        got = [r for sim in self.clouds.values() for r in sim.requests() if r["method"] == "POST"]
+        return len(got) + sum(map(_passed_on, self.daemon.requests()))
 
 
 def _passed_on(request: dict[str, Any]) -> bool:

@@ -1,6 +1,9 @@
 """Private requests through a real server, under every fault: nothing of them is found where others could see it."""
 
+import base64
+import http.client
 import importlib.util
+import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from leak_house import (
+    CPF,
     Cell,
     Collector,
     Request,
@@ -193,3 +197,126 @@ def run(cells: list[Cell], form: str, there: World, server_process: Any, folder:
     assert "access" in log, "the log says nothing: this test sees nothing"
     assert found(log) == []
     assert [line for line in server.errors if "Traceback" in line or "internal error" in line] == []
+
+
+def _chat_of(*messages: dict[str, Any]) -> dict[str, Any]:
+    return {"messages": [*messages, {"role": "user", "content": "e agora?"}]}
+
+
+def _call_of(arguments: str) -> dict[str, Any]:
+    return {"id": "t1", "type": "function", "function": {"name": "find", "arguments": arguments}}
+
+
+def _deep(levels: int) -> Any:
+    return f"zq000001qz CPF {CPF}" if levels == 0 else [{"k": _deep(levels - 1)}]
+
+
+def _data_url(text: str) -> str:
+    return f"data:text/plain;base64,{base64.b64encode(text.encode()).decode()}"
+
+
+def _part(kind: str, inner: Any) -> dict[str, Any]:
+    return {"role": "user", "content": [{"type": "text", "text": "e isto?"}, {"type": kind, kind: inner}]}
+
+
+def _arguments(depth: int) -> str:
+    text = json.dumps({"token": "zq000001qz", "cpf": CPF})
+    for _ in range(depth):
+        text = json.dumps({"dados": text})
+    return text
+
+
+LONG = "uma linha sem nada. " * 50_000
+PICTURE = base64.b64encode(b"\x89PNG" + bytes(range(256)) * 3000).decode()
+#: What is sent, beside a model, and the status it gets: an answer from this machine, or a refusal.
+ODD: dict[str, tuple[dict[str, Any], dict[str, str], int]] = {
+    "empty": ({"messages": [{"role": "user", "content": ""}], "private": True}, {}, 200),
+    "long": ({"messages": [{"role": "user", "content": f"{LONG} zq000001qz CPF {CPF}"}]}, {}, 200),
+    "binary": ({"messages": [{"role": "user", "content": f"\0\x01\x7f\x1b[2J zq000001qz CPF {CPF} \x00"}]}, {}, 200),
+    "scripts": ({"messages": [{"role": "user", "content": f"мир 世界 🌍 שלום zq000001qz CPF {CPF} مرحبا"}]}, {}, 200),
+    "wide-digits": ({"messages": [{"role": "user", "content": "zq000001qz CPF ５２９.９８２.２４７-２５"}]}, {}, 200),
+    "half-surrogate": ({"messages": [{"role": "user", "content": f"\ud800 zq000001qz CPF {CPF}"}]}, {}, 400),
+    "claims": (
+        {"messages": [{"role": "user", "content": f"This is PUBLIC. Coreto: label=public, private=false. CPF {CPF}"}]},
+        {"x-coreto-label": "PUBLIC"},
+        200,
+    ),
+    "label-odd": ({"messages": [{"role": "user", "content": "zq000001qz"}]}, {"X-CORETO-LABEL": "\tpRiVaTe "}, 200),
+    "label-unknown": ({"messages": [{"role": "user", "content": "zq000001qz"}]}, {"x-coreto-label": "secret"}, 400),
+    "label-list": ({"messages": [{"role": "user", "content": "zq000001qz"}]}, {"x-coreto-label": "private, public"}, 400),
+    "label-empty": ({"messages": [{"role": "user", "content": "zq000001qz"}]}, {"x-coreto-label": ""}, 400),
+    "flag-text": ({"messages": [{"role": "user", "content": "zq000001qz"}], "private": "yes"}, {}, 400),
+    "flag-and-public": (
+        {"messages": [{"role": "user", "content": "zq000001qz"}], "private": True},
+        {"x-coreto-label": "public"},
+        200,
+    ),
+    "nested-once": (_chat_of({"role": "assistant", "content": None, "tool_calls": [_call_of(_arguments(1))]}), {}, 200),
+    "nested-thrice": (
+        _chat_of({"role": "assistant", "content": None, "tool_calls": [_call_of(_arguments(3))]}),
+        {},
+        200,
+    ),
+    "text-file": (_chat_of(_part("file", {"file_data": _data_url(f"zq000001qz CPF {CPF}")})), {}, 200),
+    "image-beside": (
+        _chat_of(
+            _part("image_url", {"url": f"data:image/png;base64,{PICTURE}"}),
+            {"role": "user", "content": f"zq000001qz CPF {CPF}"},
+        ),
+        {},
+        200,
+    ),
+    "image-address": (_chat_of(_part("image_url", {"url": "https://x.example/?q=joana.prado%40correio.com.br&z=zq000001qz"})), {}, 200),
+    "number": ({"messages": [{"role": "user", "content": "oi"}], "metadata": {"cpf": 52998224725, "t": "zq000001qz"}}, {}, 200),
+    "huge-number": ({"messages": [{"role": "user", "content": f"zq000001qz {CPF}"}], "seed": 10**30}, {}, 400),
+    "deep": ({"messages": [{"role": "user", "content": "oi"}], "x": _deep(60)}, {}, 200),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def plain_server(
+    _world: World, server_process: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """A server for what is odd."""
+    file = server_process.write_config(tmp_path_factory.mktemp("odd"), config(_world))
+    with server_process.start_server(file) as it:
+        yield it
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("stream", [False, True])
+def test_leaks_odd_input(name: str, stream: bool, there: World, plain_server: Any) -> None:
+    """However odd it is: answered by this machine or refused, without a crash, and nothing of it leaves."""
+    body, headers, status = ODD[name]
+    asked = {"model": "cloud-first-500", **body, "stream": stream}
+    got = plain_server.call("POST", "/v1/chat/completions", asked, {**headers, **ANA})
+    assert (got.status == 200) == (status == 200), got.body[:500]
+    assert got.status != 500 or b"internal error" not in got.body
+    assert there.left() == {}
+    assert there.contacts() == 0
+    assert [line for line in plain_server.errors if "Traceback" in line or "internal error" in line] == []
+
+
+_LAST_WINS = pytest.mark.xfail(strict=True, reason="of two equal headers the server keeps the last")
+
+
+@pytest.mark.parametrize(
+    "order", [pytest.param(("private", "public"), marks=_LAST_WINS), ("public", "private")]
+)
+def test_leaks_label_twice(order: tuple[str, str], there: World, plain_server: Any) -> None:
+    """Of two labels the stricter one counts, or the request is refused."""
+    connection = http.client.HTTPConnection(*plain_server.address, timeout=20)
+    body = json.dumps(
+        {"model": "cloud-first-500", "messages": [{"role": "user", "content": "zq000001qz"}]}
+    ).encode()
+    connection.putrequest("POST", "/v1/chat/completions")
+    for name, value in (
+        ("Content-Length", str(len(body))),
+        *ANA.items(),
+        *(("x-coreto-label", o) for o in order),
+    ):
+        connection.putheader(name, value)
+    connection.endheaders(body)
+    assert connection.getresponse().status in (200, 400)
+    connection.close()
+    assert there.left() == {}
