@@ -197,15 +197,18 @@ def test_cancelling(real):
     asyncio.run(go())
 
 
-def test_thirty_at_once(sandbox):
-    """Thirty runs at the same time do not see each other."""
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_thirty_at_once(sandbox, loop):
+    """Thirty runs at the same time do not see each other, on either event loop."""
+    factory = pytest.importorskip("uvloop").new_event_loop if loop == "uvloop" else None
 
     async def go():
         code = "print(open('mine.txt').read())\nwith open('mine.txt', 'w') as f:\n    f.write('used')\n"
         runs = (run_python(code, files={"mine.txt": str(n).encode()}, sandbox=sandbox) for n in range(30))
         return await asyncio.gather(*runs)
 
-    results = asyncio.run(go())
+    with asyncio.Runner(loop_factory=factory) as runner:
+        results = runner.run(go())
     assert [result.stdout for result in results] == [f"{n}\n" for n in range(30)]
     assert all(result.ok and dict(result.files) == {"mine.txt": b"used"} for result in results)
 
@@ -319,6 +322,15 @@ def test_shell_scripts(whole):
     assert "not found" in shell("no-such-command").stderr
     # a text that a command line built from it would run
     assert shell("echo '$(id)' \"; echo pwned\"").stdout == "$(id) ; echo pwned\n"
+
+
+def test_streams_can_be_opened_by_name(whole):
+    """``/dev/stdout`` and its likes are there, as scripts use them."""
+    script = (
+        "echo out > /dev/stdout; echo err > /dev/stderr; cat < /dev/stdin > /dev/fd/1; echo gone > /dev/null"
+    )
+    result = asyncio.run(run_shell(script, allowed=True, stdin=b"in\n", sandbox=whole))
+    assert (result.stdout, result.stderr) == ("out\nin\n", "err\n")
 
 
 def test_big_results(whole):

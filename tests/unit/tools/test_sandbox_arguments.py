@@ -58,11 +58,11 @@ def test_arguments_leave_nothing_unlimited():
 
 
 def test_arguments_take_everything_away():
-    """Every namespace is new, the environment empty, capabilities gone, the session and the death its own."""
+    """Every namespace is new, the environment empty, capabilities gone, the session its own."""
     words = told()
     for option in ("pid", "net", "ipc", "uts", "user", "cgroup-try"):
         assert f"--unshare-{option}" in words
-    assert {"--die-with-parent", "--new-session", "--as-pid-1", "--clearenv", "--disable-userns"} <= set(
+    assert {"--new-session", "--as-pid-1", "--clearenv", "--disable-userns"} <= set(
         words
     )
     assert words[words.index("--cap-drop") + 1] == "ALL"

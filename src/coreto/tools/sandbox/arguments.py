@@ -48,7 +48,9 @@ def arguments(host: Host, fitted: Fitted, *, box_bytes: int, seccomp: int) -> li
         host.program,
         *(f"--unshare-{name}" for name in UNSHARED),
         *_rights(host),
-        "--die-with-parent", "--new-session", "--as-pid-1",
+        # not --die-with-parent: bubblewrap killed while it makes process 1 leaves one that waits for ever. Process
+        # 1 itself sees by its standard input that we are gone
+        "--new-session", "--as-pid-1",
         "--hostname", "sandbox",
         "--clearenv", *_each("--setenv", fitted.environment),
         *_system(host),

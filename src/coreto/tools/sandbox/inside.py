@@ -58,7 +58,10 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     # Python handles this one, and process 1 gets signals from inside when it handles them
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    request, blobs = receive(0)
+    try:
+        request, blobs = receive(0)
+    except EOFError:  # called off
+        return
     control = int(request["control"])
     seal(control, request["uid"])
     files = dict(zip(request["names"], blobs, strict=False))

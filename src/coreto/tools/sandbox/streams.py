@@ -1,7 +1,13 @@
 """Reads what a sandbox writes: two streams within one allowance, and the answers of process 1."""
 
-import asyncio
 from collections.abc import Callable
+from typing import Protocol
+
+
+class Stream(Protocol):
+    """What can be read to its end."""
+
+    async def read(self, most: int, /) -> bytes: ...
 
 
 class Meter:
@@ -12,7 +18,7 @@ class Meter:
         self._room = most
         self._on_full = on_full
 
-    async def read(self, stream: asyncio.StreamReader) -> bytes:
+    async def read(self, stream: Stream) -> bytes:
         """What arrives on ``stream`` until its end, as far as there is room; the rest is read and dropped."""
         kept: list[bytes] = []
         while chunk := await stream.read(1 << 16):
@@ -24,7 +30,7 @@ class Meter:
         return b"".join(kept)
 
 
-async def read_most(stream: asyncio.StreamReader, most: int, on_full: Callable[[], None]) -> bytes:
+async def read_most(stream: Stream, most: int, on_full: Callable[[], None]) -> bytes:
     """All of ``stream``; nothing, and ``on_full`` is called, once it is more than ``most`` bytes."""
     parts: list[bytes] = []
     size = 0

@@ -17,7 +17,8 @@ _SIGNS: tuple[tuple[LimitName, tuple[str, ...]], ...] = (
 
 def spoken_limit(stderr: str, exit_code: int) -> LimitName | None:
     """The limit named by the last line of ``stderr`` of a run that failed, else ``None``."""
-    lines = stderr.rstrip().splitlines()
+    # Python 3.13 says this when it has no memory left to end properly
+    lines = stderr.rstrip().removesuffix("lost sys.stderr").rstrip().splitlines()
     if exit_code == 0 or not lines:
         return None
     return next((name for name, signs in _SIGNS if any(sign in lines[-1] for sign in signs)), None)
