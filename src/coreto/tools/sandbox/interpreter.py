@@ -2,7 +2,7 @@
 
 It knows part of the language and of the standard library, no packages, no standard input and no ``exit``: enough
 for snippets that compute. The code runs in a process of Monty's; its files are entries in this process's memory,
-so they are kept few and small.
+so they are kept few and small. Should this process be killed, Monty's ends at its CPU limit at the latest.
 """
 
 import asyncio
