@@ -106,10 +106,14 @@ def bound(view: View) -> float:
 
 
 def due(view: View) -> tuple[Queue, ...]:
-    """The queues whose turn must begin now, the most urgent first."""
+    """The queues whose turn must begin now, in order of arrival.
+
+    (Not by urgency: were a later request's model loaded first, the earlier one would bar it, have it unloaded unused,
+    and the later one would be the most urgent again, for ever.)
+    """
     order, allowances = _allowances(view)
     last = max((at for at, left in enumerate(allowances) if left <= _NOTHING), default=-1)
-    return order[: last + 1]
+    return tuple(sorted(order[: last + 1], key=lambda queue: queue.head))
 
 
 def bars(view: View, policy: EvictionPolicy) -> dict[ModelId, int]:

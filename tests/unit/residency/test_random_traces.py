@@ -29,14 +29,16 @@ class Traces(RuleBasedStateMachine):
         home=st.booleans(),
         max_wait=st.sampled_from([5.0, 30.0, 200.0]),
         brake=st.integers(0, 4),
+        calm=st.booleans(),
     )
-    def begin(self, models, home, max_wait, brake):
+    def begin(self, models, home, max_wait, brake, calm):
         hosted = [
             Hosted(f"m{i}", size, 4096, slots=slots, small_context=1024 if small else None, small_memory=size if small else None)
             for i, (size, slots, small) in enumerate(models)
         ]  # fmt: skip
         self.sizes = {model.id: model.memory for model in hosted}
         self.slots = {model.id: model.slots for model in hosted}
+        self.calm = calm  # the engine does what it is told, and nobody else uses it
         self.now = 0.0
         self.timer = None
         self.memory = {}
@@ -137,6 +139,11 @@ class Traces(RuleBasedStateMachine):
         assert (outcome is Outcome.QUEUED) == (name in self.waiting)
         assert (outcome in (Outcome.SPILLED, Outcome.REJECTED)) == (name in self.ended)
 
+    @rule(which=st.lists(PICK, min_size=2, max_size=6))
+    def ask_many(self, which):
+        for one in which:
+            self.ask(one, None, None)
+
     @precondition(lambda self: self.waiting)
     @rule(which=PICK)
     def cancel(self, which):
@@ -145,7 +152,7 @@ class Traces(RuleBasedStateMachine):
         self.ended.add(name)
         self.scheduler.on_cancel(name, self.now)
 
-    @precondition(lambda self: self.waiting)
+    @precondition(lambda self: self.waiting and not self.calm)
     @rule(which=PICK)
     def leave_without_a_word(self, which):
         name = sorted(self.waiting)[which % len(self.waiting)]
@@ -163,13 +170,13 @@ class Traces(RuleBasedStateMachine):
     @rule(grows=st.sampled_from([None, 0, 0, -1, 3]))
     def loaded(self, grows):
         model, self.loading = self.loading, None
-        if grows is not None:
+        if grows is not None and not self.calm:
             self.memory[model] = max(1, self.memory[model] + grows)
             self.grown = self.grown or grows > 0
         self.ready.add(model)
-        self.scheduler.on_loaded(model, None if grows is None else self.memory[model], self.now)
+        self.scheduler.on_loaded(model, None if grows is None or self.calm else self.memory[model], self.now)
 
-    @precondition(lambda self: self.loading)
+    @precondition(lambda self: self.loading and not self.calm)
     @rule(failure=st.sampled_from([*LoadFailure, LoadFailure.OUT_OF_MEMORY]))
     def load_fails(self, failure):
         model, self.loading = self.loading, None
@@ -184,7 +191,7 @@ class Traces(RuleBasedStateMachine):
         del self.memory[model]
         self.scheduler.on_unloaded(model, self.now)
 
-    @precondition(lambda self: self.leaving)
+    @precondition(lambda self: self.leaving and not self.calm)
     @rule(which=PICK)
     def unload_fails(self, which):
         model = sorted(self.leaving)[which % len(self.leaving)]
@@ -209,6 +216,7 @@ class Traces(RuleBasedStateMachine):
         named = [Step(f"m{which % len(self.sizes)}", calls) for which, calls in steps]
         self.scheduler.on_announce(plan, named, self.now)
 
+    @precondition(lambda self: not self.calm)
     @rule(keeps=st.booleans())
     def engine_restarts(self, keeps):
         """The engine forgets what is loaded; a load that is under way goes on. Running calls load theirs again."""
@@ -222,6 +230,7 @@ class Traces(RuleBasedStateMachine):
                 self.ready.add(model)
             self.observe()
 
+    @precondition(lambda self: not self.calm)
     @rule()
     def observe(self):
         """The engine lists what there is; nothing of it is news."""

@@ -4,6 +4,7 @@ import pytest
 
 from coreto.residency.lookahead import Plans
 from coreto.residency.model import Hosted, LoadFailure, Outcome, Step
+from coreto.residency.state import Phase
 
 GB = 10**9
 
@@ -89,6 +90,28 @@ def test_a_load_is_never_for_nothing(make_bench):
     bench.wait(30.0)
     bench.loaded(loaded)
     assert f"{loaded}1" in bench.effects.granted
+
+
+def test_two_that_are_due_do_not_undo_each_others_loads(make_bench):
+    """The later of two due requests may have waited longer; the earlier one is served first all the same."""
+    bench = make_bench(Hosted("a", 9 * GB), Hosted("b", 9 * GB), max_wait=5.0)
+    bench.ask("early", "a")
+    bench.failed("a", LoadFailure.OTHER)
+    bench.ask("a1", "a")
+    bench.ask("b1", "b")
+    house = bench.house
+    house.entries["a"].head.behind, house.entries["b"].head.behind = 300.0, 400.0
+    for _ in range(8):
+        for model, entry in house.entries.items():
+            bench.wait(1.0)
+            if entry.phase is Phase.LOADING:
+                bench.loaded(model)
+            elif entry.phase is Phase.LEAVING:
+                bench.unloaded(model)
+            for name in list(entry.holders):
+                bench.release(name)
+    assert list(bench.effects.granted) == ["a1", "b1"]
+    assert bench.scheduler.loads == 3
 
 
 # --- the brake
