@@ -62,9 +62,7 @@ def test_arguments_take_everything_away():
     words = told()
     for option in ("pid", "net", "ipc", "uts", "user", "cgroup-try"):
         assert f"--unshare-{option}" in words
-    assert {"--new-session", "--as-pid-1", "--clearenv", "--disable-userns"} <= set(
-        words
-    )
+    assert {"--new-session", "--as-pid-1", "--clearenv", "--disable-userns"} <= set(words)
     assert words[words.index("--cap-drop") + 1] == "ALL"
     assert "--cap-add" not in words
     assert words[words.index("--seccomp") + 1] == "7"
