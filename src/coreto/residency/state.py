@@ -170,8 +170,8 @@ class House:
         queues: list[Queue] = []
         running = 0.0
         for model, entry in self.entries.items():
-            if entry.holders:
-                running = max(running, self.rates.service_seconds(model))
+            if entry.phase is Phase.READY:
+                running = max(running, self.rates.longest_seconds(model))
             if entry.phase is not Phase.ABSENT:
                 tenant = self._tenant(entry, needs[model], now)
                 free = entry.hosted.slots - len(entry.holders) if entry.phase is Phase.READY else 0

@@ -16,6 +16,8 @@ from coreto.residency.policy import Candidate, EvictionPolicy, NoRoom, Tenant
 #: The bound is never below this many times what the loads of all waiting models take: more than half of the time
 #: would go into switching.
 _LOADS_IN_BOUND = 2.0
+#: What runs is allowed for in advance up to this part of the bound: one endless request must not make all turns short.
+_RUNNING_IN_BOUND = 4.0
 #: Seconds taken for none: sums of times are inexact, and a timer for less would ring for ever.
 _NOTHING = 1e-6
 
@@ -65,9 +67,8 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that a decision depends on. ``running``: expected seconds of one request of those in memory;
-    ``round_trip``: expected seconds to switch away from what is in memory and back, without the target's part;
-    ``switches``: how many within the brake's window, and when the oldest of them leaves it."""
+    """All that a decision depends on. ``running``: seconds that a request
+    of those in memory may well take; ``switches``: how many within the brake's window; ``loading``: a load is under way."""
 
     now: float
     budget: int
@@ -178,7 +179,7 @@ def _allowances(view: View) -> tuple[tuple[Queue, ...], list[float]]:
     loads_before = sum(queue.load_seconds for queue in order[:-1])
     turn = max(0.0, (limit - loads_before) / len(order)) if order else 0.0
     left: list[float] = []
-    before = view.running
+    before = min(view.running, limit / _RUNNING_IN_BOUND)  # it cannot be interrupted
     for queue in order:
         left.append(limit - queue.behind - before)
         before += turn + queue.load_seconds
