@@ -24,7 +24,8 @@ def predicted_wait(house: House, model: ModelId, view: turns.View) -> float:
         if loading is entry:
             return left + own
         own += left
-    return own + _turns_before(house, entry, view) + house.load_seconds(entry)
+    before = max(_turns_before(house, entry, view), _brake(house, entry, view))
+    return own + before + house.load_seconds(entry)
 
 
 def _queued(house: House, entry: Entry) -> float:
@@ -48,6 +49,18 @@ def _turns_before(house: House, entry: Entry, view: turns.View) -> float:
             if other.phase not in (Phase.READY, Phase.LOADING):
                 total += house.load_seconds(other)
     return total
+
+
+def _brake(house: House, entry: Entry, view: turns.View) -> float:
+    """Seconds that the brake would hold the switch back."""
+    leaving = [
+        o for o in house.entries.values() if o.phase is Phase.READY and not _fit_together(house, entry, o)
+    ]
+    if not leaving or entry is house.entries.get(house.target or ""):
+        return 0.0
+    price = house.load_seconds(entry) + sum(house.load_seconds(other) for other in leaving)
+    waited = view.now * len(entry.queue) - entry.arrived_sum
+    return turns.brake_seconds(view, price, waited, len(entry.queue) + 1)
 
 
 def _fit_together(house: House, one: Entry, other: Entry) -> bool:

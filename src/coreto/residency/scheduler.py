@@ -246,6 +246,10 @@ class Scheduler:
                 entry.size = max(seen.size, 1)
                 self._set_ready(entry, now)
                 changed.append(model)
+            elif seen is not None and entry.phase is Phase.READY and seen.size > entry.size:
+                self.house.book.measured(model, entry.context, seen.size)
+                entry.size = seen.size
+                changed.append(model)
         for model, seen in there.items():
             entry = self.house.entries[model] = Entry(Hosted(model, seen.size, seen.context))
             self.house.book.add(entry.hosted)

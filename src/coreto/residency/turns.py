@@ -168,6 +168,12 @@ def next_move(view: View, policy: EvictionPolicy) -> Move | Wait:
     return _wish(view, policy)  # 4, 5, 6
 
 
+def brake_seconds(view: View, price: float, waited: float, count: int) -> float:
+    """Seconds that the brake delays a switch which takes ``price`` seconds there and back, for ``count`` requests that
+    have waited for ``waited`` seconds together."""
+    return max(0.0, (price - waited) / count) if view.switches >= view.rules.brake_after else 0.0
+
+
 def _worth(queue: Queue) -> tuple[float, int]:
     return (-(queue.waited + queue.count) / max(queue.load_seconds, 1e-3), queue.head)
 
@@ -208,8 +214,7 @@ def _held_until(view: View, queue: Queue, victims: Sequence[ModelId]) -> float:
         if present.expected_since is not None:
             idle_since = max(present.expected_since, present.tenant.last_used)
             until = max(until, idle_since + min(view.rules.hold, price))
-    if view.switches >= view.rules.brake_after:  # b
-        until = max(until, view.now + (price - queue.waited) / queue.count)
+    until = max(until, view.now + brake_seconds(view, price, queue.waited, queue.count))  # b
     return min(until, queue.arrived + view.rules.max_wait)
 
 

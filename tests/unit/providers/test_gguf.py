@@ -123,7 +123,7 @@ def test_parts_are_counted_together(tmp_path):
 
 def test_a_missing_part_is_named(tmp_path):
     """Without one of its files a split model cannot be used, and the error says which."""
-    with pytest.raises(GgufError, match="big-00002-of-00002[.]gguf is missing"):
+    with pytest.raises(GgufError, match=r"big-00002-of-00002[.]gguf is missing"):
         read(part(tmp_path, 1))
 
 

@@ -372,6 +372,21 @@ def test_a_measurement_over_the_budget_makes_somebody_leave(make_bench):
     assert bench.house.used == 10 * GB
 
 
+def test_a_model_that_grows_makes_somebody_leave(make_bench):
+    """A model that the engine lists with more than it was loaded with counts with that, now and at its next load."""
+    bench = make_bench(Hosted("a", 7 * GB), Hosted("b", 8 * GB))
+    bench.bring("a")
+    bench.bring("b")
+    bench.observe(Observed("a", 7 * GB), Observed("b", 12 * GB))
+    assert bench.take() == [("unload", "a")]
+    bench.unloaded("a")
+    bench.observe()
+    bench.ask("1", "b")
+    bench.ask("2", "a")
+    bench.loaded("b")
+    assert bench.house.used == 12 * GB
+
+
 def test_a_measurement_over_the_whole_budget_sends_its_callers_away(make_bench):
     """A model that turns out larger than everything is unloaded, and its callers hear the figures."""
     bench = make_bench(Hosted("a", 7 * GB))

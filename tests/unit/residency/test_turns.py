@@ -337,6 +337,27 @@ def test_the_forecast_learns_the_speed_of_loads(bench):
     assert bench.scheduler.predicted_wait("executor", bench.now) == pytest.approx(18.0)
 
 
+def test_the_forecast_counts_the_brake(make_bench):
+    """While the brake is on, the time that it holds the switch back is part of the wait."""
+    bench = make_bench(brake_after=1)
+    bench.bring("brain")
+    bench.wait(60.0)
+    bench.ask("e", "executor")
+    bench.unloaded("brain")
+    bench.wait(9.0)
+    bench.loaded("executor")
+    serve(bench, "e")
+    trip = bench.house.load_seconds(bench.house.entries["brain"])
+    back = bench.house.load_seconds(bench.house.entries["executor"])
+    assert bench.scheduler.predicted_wait("brain", bench.now) == pytest.approx(2 * trip + back)
+    bench.take()
+    bench.ask("b", "brain")
+    bench.wait(trip + back - 0.1)
+    assert bench.take() == []
+    bench.wait(0.2)
+    assert bench.take() == [("unload", "executor")]
+
+
 def test_a_longer_queue_never_shortens_the_forecast(bench):
     """Each request that waits makes the next one's forecast longer."""
     bench.bring("brain")
