@@ -297,12 +297,7 @@ def test_leaks_odd_input(name: str, stream: bool, there: World, plain_server: An
     assert [line for line in plain_server.errors if "Traceback" in line or "internal error" in line] == []
 
 
-_LAST_WINS = pytest.mark.xfail(strict=True, reason="of two equal headers the server keeps the last")
-
-
-@pytest.mark.parametrize(
-    "order", [pytest.param(("private", "public"), marks=_LAST_WINS), ("public", "private")]
-)
+@pytest.mark.parametrize("order", [("private", "public"), ("public", "private")])
 def test_leaks_label_twice(order: tuple[str, str], there: World, plain_server: Any) -> None:
     """Of two labels the stricter one counts, or the request is refused."""
     connection = http.client.HTTPConnection(*plain_server.address, timeout=20)

@@ -110,6 +110,8 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        if len(self.headers) < len(scope["headers"]):  # a name that comes twice is a list (RFC 9110, 5.3)
+            self.headers = _joined(scope["headers"])
         self.started = False
         self.relayed = False
         self.gone = False
@@ -212,6 +214,15 @@ class Exchange:
         data = b"".join((*self._held, data))
         self._held.clear()
         return data
+
+
+def _joined(headers: Headers) -> dict[bytes, bytes]:
+    """``headers`` with the values of a name that comes more than once as one list, so that none of them, such as
+    a label, takes the place of another."""
+    out: dict[bytes, bytes] = {}
+    for name, value in headers:
+        out[name] = b"%b, %b" % (out[name], value) if name in out else value
+    return out
 
 
 class HangUp:

@@ -1,6 +1,5 @@
 """Which calls share an answer."""
 
-
 import orjson
 import pytest
 from hypothesis import given
