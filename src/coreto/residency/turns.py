@@ -130,7 +130,7 @@ def bars(view: View, policy: EvictionPolicy) -> dict[ModelId, int]:
     for queue in due(view):
         in_the_way = policy.victims(Candidate(queue.model, queue.size), idle, view.budget)
         for model in () if isinstance(in_the_way, NoRoom) else in_the_way:
-            if model not in fresh or queue.behind >= limit:
+            if model not in fresh or queue.behind >= limit - _NOTHING:
                 out[model] = min(out.get(model, queue.head), queue.head)
     return out
 
