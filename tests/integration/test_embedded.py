@@ -461,7 +461,7 @@ def test_the_deadline_covers_the_start(weights: Path) -> None:
 
     async def scenario() -> None:
         async with running(weights) as engine:
-            late = dataclasses.replace(call(), deadline=time.monotonic() + 0.01)
+            late = call()._replace(deadline=time.monotonic() + 0.01)
             with pytest.raises(TimedOutError, match="deadline"):
                 await answer(engine, late)
             assert text_of(await answer(engine, call()))
