@@ -289,15 +289,17 @@ class Scheduler:
         if self._clearing is not None and self._clear(self._clearing, now):
             return
         self._grant_all(now)
-        if self.house.wants_something():
+        wanted = self.house.wants_something()
+        if wanted:
             move = turns.next_move(self.house.view(now), self._policy)
             if isinstance(move, turns.Move):
                 self._make(move, now)
             else:
                 until = move.until
-            until = self._until_unstuck(until, now)
         else:
             self.house.target = None
+        if wanted or self.house.used > self.house.budget:
+            until = self._until_unstuck(until, now)
         self._set_timer(until)
 
     def _until_unstuck(self, until: float | None, now: float) -> float | None:

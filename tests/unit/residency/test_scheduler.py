@@ -372,6 +372,19 @@ def test_a_measurement_over_the_budget_makes_somebody_leave(make_bench):
     assert bench.house.used == 10 * GB
 
 
+def test_over_the_budget_an_unload_that_failed_is_tried_again(make_bench):
+    """Though nobody waits for the room, what is too much is told to go again after the pause."""
+    bench = make_bench(Hosted("a", 7 * GB), Hosted("b", 8 * GB))
+    bench.bring("a")
+    bench.bring("b")
+    bench.observe(Observed("a", 7 * GB), Observed("b", 12 * GB))
+    bench.scheduler.on_unload_failed("a", bench.now)
+    assert bench.take() == [("unload", "a"), ("unload", "b")]
+    bench.scheduler.on_unload_failed("b", bench.now)
+    bench.wait(6.0)
+    assert bench.take() == [("unload", "a")]
+
+
 def test_a_model_that_grows_makes_somebody_leave(make_bench):
     """A model that the engine lists with more than it was loaded with counts with that, now and at its next load."""
     bench = make_bench(Hosted("a", 7 * GB), Hosted("b", 8 * GB))
