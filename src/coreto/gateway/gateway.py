@@ -23,7 +23,7 @@ from coreto.messages import Call, Chunk, EmbedCall, Item, Json, Trace, Whole, as
 from coreto.providers.base import Health, Items, ModelInfo
 from coreto.resilience.fallback import Fallback, Ward
 from coreto.resilience.health import HealthBook
-from coreto.resilience.output import expectation
+from coreto.resilience.output import Expectation, expectation
 from coreto.resilience.plan import Candidate, Journal
 from coreto.routing.directory import Directory
 from coreto.routing.router import Route, Router, Sources
@@ -87,6 +87,7 @@ class Gateway:
 
     async def explain(self, call: Call) -> Json:
         """Where ``call`` would go, and why; nobody is asked. Raises :class:`~coreto.errors.UnknownModelError`."""
+        expectation(call.body, Expectation())  # what could not be asked for has no route either
         return await self.router.explain(call, self.directory)
 
     async def _routed_slowly(self, call: Call) -> Items:
