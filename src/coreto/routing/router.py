@@ -8,7 +8,6 @@
 """
 
 import asyncio
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,7 +28,7 @@ from coreto.routing.gain import escalates, rule_gain
 from coreto.routing.masked import masked
 from coreto.routing.masking import Mask
 from coreto.routing.policy import Decision, Standing, View, Wanted, decide
-from coreto.routing.sensitivity import Sensitivities
+from coreto.routing.sensitivity import Sensitivities, digest_of
 from coreto.routing.tasks import Detector, TaskDetection
 from coreto.settings.model import DEFAULT_TASKS, Settings
 
@@ -106,7 +105,7 @@ class Router:
         self._sensitivities.kinds(call.body)
         if call.model == AUTO and self._embedder:
             text = asked_text(call.body)
-            self._remember(_digest(text), replace(self._detector.detect(text), settled=True))
+            self._remember(digest_of(text), replace(self._detector.detect(text), settled=True))
 
     async def explain(self, call: Call, directory: Directory) -> Json:
         """What :meth:`route` would do with ``call``, and why; nobody is asked."""
@@ -193,7 +192,7 @@ class Router:
 
     def _detected(self, body: Json) -> TaskDetection:
         text = asked_text(body)
-        digest = _digest(text)
+        digest = digest_of(text)
         known = self._detections.get(digest)
         if known is None:
             known = self._detector.detect_quickly(text)
@@ -306,7 +305,3 @@ def _shown(found: TaskDetection) -> Json:
         "language": found.language,
         "steps": [{"task": step.label, "text": step.text} for step in found.steps],
     }
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -34,7 +34,7 @@ class Sensitivities:
         """As :meth:`kinds`; ``None`` where that :meth:`is_slow`. (Every call passes here.)"""
         found: Kinds = ()
         for text in texts_of(body):
-            known = self._known.get(_digest(text))
+            known = self._known.get(digest_of(text))
             if known is None:
                 if len(text) >= LONG:
                     return None
@@ -45,10 +45,10 @@ class Sensitivities:
 
     def is_slow(self, body: Mapping[str, Any]) -> bool:
         """Whether :meth:`kinds` may take milliseconds: something long in ``body`` is not known yet."""
-        return any(len(text) >= LONG and _digest(text) not in self._known for text in texts_of(body))
+        return any(len(text) >= LONG and digest_of(text) not in self._known for text in texts_of(body))
 
     def _kinds_in(self, text: str) -> Kinds:
-        digest = _digest(text)
+        digest = digest_of(text)
         known = self._known.get(digest)
         if known is None:
             known = self._known[digest] = detect_sensitive(text).kinds
@@ -57,5 +57,6 @@ class Sensitivities:
         return known
 
 
-def _digest(text: str) -> bytes:
+def digest_of(text: str) -> bytes:
+    """What stands for ``text`` where the text itself must not be kept."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
