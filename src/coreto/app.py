@@ -147,10 +147,9 @@ class App:
         found = self.inventory.get(account)
         return found.health.headroom if found else None
 
-    def _unaffordable(self, call: Call | EmbedCall) -> str | None:
-        if self.purse is None:
+    def _unaffordable(self, call: Call | EmbedCall, role: str | None) -> str | None:
+        if self.purse is None or self.purse.limits.refuses:  # then the call must fail, not go elsewhere
             return None
-        role = call.role if isinstance(call, Call) else None
         return self.purse.reached(user=call.user, role=role, run=call.run)
 
     @property

@@ -51,15 +51,18 @@ def test_a_used_up_limit_sends_calls_home(ask, first, second):
     assert 0 < spent <= 4_000_000
 
 
-def test_a_used_up_limit_refuses_where_it_shall(ask, first, second):
-    """With `refuse` the call fails with status 402 and names the limit; nobody else is asked."""
+@pytest.mark.parametrize("daily", [0.004, 0.0])
+@pytest.mark.parametrize("prefer", [None, "cloud"])
+def test_a_used_up_limit_refuses_where_it_shall(ask, first, second, prefer, daily):
+    """With `refuse` the call fails with status 402 and names the limit; nobody else is asked, whoever decides
+    the order."""
 
     async def work(c):
         for _ in range(6):
-            await c.chat("hi", role="r")
+            await c.chat("hi", role="r", prefer=prefer)
 
     with pytest.raises(CallError) as caught:
-        ask(toml(first, second, what="refuse"), work)
+        ask(toml(first, second, daily=daily, what="refuse"), work)
     assert caught.value.http_status == 402
     assert "daily limit" in caught.value.message
     assert second.requests("/v1/chat/completions") == []

@@ -56,12 +56,13 @@ class Route:
 @dataclass(frozen=True, slots=True)
 class Sources:
     """What the router may ask: cheap, in memory. ``headroom``: share of a provider's allowance that is left;
-    ``unaffordable``: the spending limit that a call runs into, if any."""
+    ``unaffordable``: the spending limit that a call of a role runs into, where it then goes on to models that
+    cost nothing."""
 
     health: HealthBook
     prices: PriceBook
     headroom: Callable[[str], float | None] = lambda _: None
-    unaffordable: Callable[[Call | EmbedCall], str | None] = lambda _: None
+    unaffordable: Callable[[Call | EmbedCall, str | None], str | None] = lambda _call, _role: None
     clock: Clock = field(default_factory=SystemClock)
 
 
@@ -87,14 +88,16 @@ class Router:
             wish = plan.prefer or (call.prefer if isinstance(call, Call) else None)
             if wish is None and not plan.local_only and not plan.escalate:
                 return Route(plan, call.label)
-        if kinds is None or self.is_slow(call):
+        if kinds is None or self._is_unclear(call):
             return None
         return self.route(call, directory)
 
     def is_slow(self, call: Call | EmbedCall) -> bool:
         """Whether routing ``call`` takes milliseconds unless :meth:`prepare` was there before."""
-        if self._sensitivities.is_slow(call.body):
-            return True
+        return self._sensitivities.is_slow(call.body) or self._is_unclear(call)
+
+    def _is_unclear(self, call: Call | EmbedCall) -> bool:
+        """Whether the kind of work is one that the embedder has to be asked for, and was not yet."""
         return call.model == AUTO and self._embedder and not self._detected(call.body).settled
 
     async def prepare(self, call: Call | EmbedCall) -> None:
@@ -217,7 +220,7 @@ class Router:
             because=seen.because,
             masked=seen.mask is not None,
         )
-        reached = self._sources.unaffordable(call)
+        reached = self._sources.unaffordable(call, seen.plan.role)
         deployments = [candidate.deployment for candidate in seen.plan.candidates]
         standings = {one.id: self._standing(one, wanted, reached) for one in deployments}
         windows = {c.deployment.id: c.window for c in seen.plan.candidates if c.window is not None}

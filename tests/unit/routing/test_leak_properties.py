@@ -384,7 +384,7 @@ class World:
         reached = "the monthly limit is reached" if scene.broke else None
         router = Router(
             Settings.model_validate({"privacy": scene.mode, "routing": {"embedder": False}}),
-            Sources(self.health, prices, unaffordable=lambda _: reached),
+            Sources(self.health, prices, unaffordable=lambda _call, _role: reached),
         )
         self.gateway = Gateway(
             Directory(plans, {}, (), made.get),
