@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
 
-from coreto.messages import Attempt, Trace
+from coreto.messages import Attempt, Json, Trace
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,31 @@ class RequestServed:
     trace: Trace | None = None
 
 
+CrewEventType = Literal["status", "agent_switch", "tool_call", "content", "complete", "error", "approval"]
+
+
+@dataclass(frozen=True, slots=True)
+class CrewEvent:
+    """Something that a run of a crew did (SPEC C8). ``content``: the text, for people; ``agent`` and ``tool``: who
+    was at work, with what; ``params``: the rest, as JSON."""
+
+    type: CrewEventType
+    content: str = ""
+    agent: str | None = None
+    tool: str | None = None
+    params: Json = field(default_factory=dict[str, object])
+
+    def as_json(self) -> Json:
+        """The five fields, as clients get them."""
+        return {
+            "type": self.type,
+            "content": self.content,
+            "agent": self.agent,
+            "tool": self.tool,
+            "params": self.params,
+        }
+
+
 Event = CallFinished | HealthChanged | Warned | RequestServed
 E = TypeVar("E", CallFinished, HealthChanged, Warned, RequestServed)
 
@@ -88,4 +113,14 @@ class EventBus:
                 log.exception("an event hook failed on %s", type(event).__name__)
 
 
-__all__ = ["Attempt", "CallFinished", "Event", "EventBus", "HealthChanged", "RequestServed", "Warned"]
+__all__ = [
+    "Attempt",
+    "CallFinished",
+    "CrewEvent",
+    "CrewEventType",
+    "Event",
+    "EventBus",
+    "HealthChanged",
+    "RequestServed",
+    "Warned",
+]
