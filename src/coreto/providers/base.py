@@ -3,7 +3,7 @@
 Fallback, cache, budget and gateway are Providers too: wrappers, not flags.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -84,11 +84,29 @@ class Resident:
     expires_at: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What an engine tells of a model, from which its memory is worked out. ``metadata``: by GGUF keys;
+    ``weights`` in bytes; ``context``: tokens it is loaded with when no others are asked for, where that is known;
+    ``slots``: requests it answers at the same time."""
+
+    metadata: Mapping[str, object]
+    weights: int
+    context: int | None = None
+    slots: int = 1
+
+
 class LocalEngine(Provider, Protocol):
     """A provider whose models are loaded into this machine's memory."""
 
-    async def load(self, model: str) -> None:
-        """Bring ``model`` into memory; returns when it can answer."""
+    async def load(self, model: str, *, context: int | None = None) -> None:
+        """Bring ``model`` into memory with a window of ``context`` tokens (``None``: the engine's own choice);
+        returns when it can answer. A loaded one stays as it is."""
+        ...
+
+    async def describe(self, model: str) -> Described | None:
+        """What is known of a model that need not be loaded; ``None`` where the engine does not tell. Raises
+        :class:`~coreto.errors.CallError`, a ``MissingModelError`` for one that it does not have."""
         ...
 
     async def unload(self, model: str) -> None:

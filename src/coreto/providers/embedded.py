@@ -23,7 +23,7 @@ import math
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coreto.clock import Clock, SystemClock
 from coreto.errors import (
@@ -34,7 +34,8 @@ from coreto.errors import (
     UnreachableError,
 )
 from coreto.messages import Call, Item
-from coreto.providers.base import Health, Items, ModelInfo, Resident
+from coreto.providers import gguf
+from coreto.providers.base import Described, Health, Items, ModelInfo, Resident
 from coreto.providers.embedded_process import EngineProcess, require
 from coreto.providers.weights import GgufModel, flaw_of
 
@@ -44,15 +45,22 @@ _BROKEN = (UnreachableError, CutError, GarbledError)
 
 @dataclass(eq=False, slots=True)
 class _Slot:
-    """What is known of one model. ``busy``: calls using or awaiting its process."""
+    """What is known of one model. ``context``: tokens that it was last loaded with; ``busy``: calls using or
+    awaiting its process."""
 
     model: GgufModel
+    context: int | None = None
     process: EngineProcess | None = None
     starting: "asyncio.Task[EngineProcess] | None" = None
     stopping: "asyncio.Task[None] | None" = None
     expiring: "asyncio.Task[None] | None" = None
     busy: int = 0
     last_used: float = 0.0
+
+    @property
+    def as_loaded(self) -> GgufModel:
+        """The model with the window that was asked for."""
+        return self.model if self.context is None else replace(self.model, context=self.context)
 
 
 class EmbeddedEngine:
@@ -124,10 +132,21 @@ class EmbeddedEngine:
         failure = failure or MissingModelError("not pulled: `coreto models pull smollm2`")
         return Health(ok=False, detail=failure.message, code=failure.code)
 
-    async def load(self, model: str) -> None:
+    async def load(self, model: str, *, context: int | None = None) -> None:
         slot = self._slot(model)
+        if slot.process is None and slot.starting is None:
+            slot.context = context
         async with self._in_use(slot):
             await self._running(slot, math.inf)
+
+    async def describe(self, model: str) -> Described | None:
+        known = self._slot(model).model
+        require(known)
+        try:
+            header = await asyncio.to_thread(gguf.read, known.path)
+        except (gguf.GgufError, OSError) as error:
+            raise MissingModelError(f"the embedded model {model!r} cannot be used: {error}") from error
+        return Described(header.metadata, header.tensor_bytes, known.context, known.slots)
 
     async def unload(self, model: str) -> None:
         await self._stop(self._slot(model))
@@ -138,7 +157,7 @@ class EmbeddedEngine:
             Resident(
                 name=name,
                 size=slot.process.memory(),
-                context=slot.model.context,
+                context=slot.as_loaded.context,
                 expires_at=None if slot.busy else slot.last_used + self._idle_timeout + offset,
             )
             for name, slot in self._slots.items()
@@ -190,7 +209,7 @@ class EmbeddedEngine:
         """Runs as a task of its own: whoever asked first may give up while others wait."""
         try:
             await self._stop(slot)  # what is left of one that died
-            process = await EngineProcess.start(slot.model, self._threads)
+            process = await EngineProcess.start(slot.as_loaded, self._threads)
         finally:
             slot.starting = None
         slot.process = process

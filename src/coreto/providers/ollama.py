@@ -12,12 +12,12 @@ from typing import cast
 import orjson
 
 from coreto.clock import Clock, SystemClock
-from coreto.errors import CallError, CutError, GarbledError, TimedOutError
+from coreto.errors import CallError, CutError, GarbledError, MissingModelError, TimedOutError
 from coreto.labels import Label
 from coreto.messages import Call, Chunk, EmbedCall, Item, Json, Whole, as_object, as_objects
 from coreto.providers import ollama_messages as native
 from coreto.providers.allowance import left_of_usage, used_windows
-from coreto.providers.base import Health, Items, ModelInfo, Resident
+from coreto.providers.base import Described, Health, Items, ModelInfo, Resident
 from coreto.providers.http import Endpoint, Http, Reply
 from coreto.providers.ollama_errors import classify, quota_end
 from coreto.providers.wire import parse_object
@@ -185,12 +185,25 @@ class Ollama:
     async def resident(self) -> tuple[Resident, ...]:
         return tuple(_resident(m) for m in as_objects((await self._get("/api/ps")).get("models")))
 
-    async def load(self, model: str) -> None:
+    async def load(self, model: str, *, context: int | None = None) -> None:
         """Raises :class:`~coreto.errors.CallError`, out of memory included."""
         body: Json = {"model": model, "messages": [], "stream": False}
+        if context is not None:
+            body["options"] = {"num_ctx": context}
         if self._keep_alive is not None:
             body["keep_alive"] = self._keep_alive
         await self._command(body)
+
+    async def describe(self, model: str) -> Described | None:
+        """What ``/api/show`` says; ``None`` for a stub, which takes no memory here."""
+        full = full_name(model)
+        listed = next((info for info in await self.models() if full_name(info.name) == full), None)
+        if listed is None:
+            raise MissingModelError(f"Ollama has no model {model!r}: `ollama pull {model}`")
+        if not listed.local:
+            return None
+        shown = await self._ask("/api/show", {"model": model})
+        return Described(as_object(shown.get("model_info")), listed.size or 0)
 
     async def unload(self, model: str) -> None:
         """Raises :class:`TimedOutError` when the model is still resident after 30 s."""
@@ -203,9 +216,13 @@ class Ollama:
             await self._clock.sleep(0.1)
 
     async def _command(self, body: Json) -> None:
-        reply = await self._post("/api/chat", body, None, local=True)
+        await self._ask("/api/chat", body)
+
+    async def _ask(self, path: str, body: Json) -> Json:
+        """The answer to what is said about a model, and not to it."""
+        reply = await self._post(path, body, None, local=True)
         try:
-            await reply.read()
+            return parse_object(await reply.read())
         finally:
             reply.close()
 

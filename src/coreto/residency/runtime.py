@@ -26,6 +26,7 @@ from coreto.errors import (
 from coreto.providers.base import LocalEngine, Resident
 from coreto.residency.effects import Note
 from coreto.residency.model import (
+    Hosted,
     Lease,
     LoadFailure,
     ModelId,
@@ -50,9 +51,6 @@ LOOK_EVERY = 5.0
 Event = Callable[[float], object]
 """What the owner does next, given the time."""
 
-Load = Callable[[ModelId, int | None], Awaitable[None]]
-"""Brings a model into memory with a context of so many tokens (``None``: the engine's default)."""
-
 
 class SpilledError(QueueFullError):
     """The model would not be in memory in time."""
@@ -60,11 +58,25 @@ class SpilledError(QueueFullError):
     code = "spilled"
 
 
+class Turn:
+    """A granted request: ``model`` stays in memory until :meth:`end`. ``context``: the window in tokens that it is
+    loaded with."""
+
+    __slots__ = ("_release", "lease")
+
+    def __init__(self, lease: Lease, release: Callable[[], None]) -> None:
+        self.lease = lease
+        self._release = release
+
+    def end(self) -> None:
+        """Give it back; once."""
+        self._release()
+
+
 class Residency:
     """One engine whose memory is shared in turns. Use as ``async with``; leases are asked for inside.
 
-    ``scheduler`` makes the :class:`Scheduler` for the effects it is given. ``load``: how the engine loads with a
-    context (default: ``engine.load``, which has none). ``measure``: which of the engine's figures counts against the
+    ``scheduler`` makes the :class:`Scheduler` for the effects it is given. ``measure``: which of the engine's figures counts against the
     budget, in bytes. ``on_note`` hears what happens.
     """
 
@@ -74,13 +86,11 @@ class Residency:
         scheduler: "Callable[[Residency], Scheduler]",
         *,
         clock: Clock | None = None,
-        load: Load | None = None,
         measure: Callable[[Resident], int] = lambda resident: resident.size,
         on_note: Callable[[Note], None] = lambda _: None,
     ) -> None:
         self._engine = engine
         self._clock = clock or SystemClock()
-        self._load: Load = load or self._load_plainly
         self._measure = measure
         self._on_note = on_note
         self._events: asyncio.Queue[Event] = asyncio.Queue()
@@ -107,7 +117,17 @@ class Residency:
     async def lease(
         self, model: ModelId, *, spill_after: float | None = None, plan: PlanId | None = None
     ) -> AsyncGenerator[Lease, None]:
-        """Wait until ``model`` is in memory and it is this call's turn; it stays there until the block is left.
+        """As :meth:`turn`, for the length of a block."""
+        turn = await self.turn(model, spill_after=spill_after, plan=plan)
+        try:
+            yield turn.lease
+        finally:
+            turn.end()
+
+    async def turn(
+        self, model: ModelId, *, spill_after: float | None = None, plan: PlanId | None = None
+    ) -> Turn:
+        """Wait until ``model`` is in memory and it is this call's turn; it stays there until the turn is ended.
 
         Raises :class:`SpilledError` when that would take more than ``spill_after`` seconds,
         :class:`QueueFullError`, :class:`OutOfMemoryError`, :class:`MissingModelError`, :class:`ServerFaultError`
@@ -122,12 +142,21 @@ class Residency:
         self._post(partial(self._scheduler.on_request, Request(name, model, spill_after, plan)))
         try:
             found = await answer
-            if isinstance(found, Rejection):
-                raise _error_of(found)
-            yield found
-        finally:
-            self._answers.pop(name, None)
-            self._post(partial(self._scheduler.on_released, name))
+        except asyncio.CancelledError:  # it may have been granted in this moment
+            self._end_turn(name)
+            raise
+        if isinstance(found, Rejection):
+            self._end_turn(name)
+            raise _error_of(found)
+        return Turn(found, partial(self._end_turn, name))
+
+    def _end_turn(self, name: RequestId) -> None:
+        self._answers.pop(name, None)
+        self._post(partial(self._scheduler.on_released, name))
+
+    def offer(self, models: Iterable[Hosted], home: ModelId | None = None) -> None:
+        """Take up models, or what is newly known of them. ``home``: the one that comes back after guests."""
+        self._post(partial(self._scheduler.on_offered, tuple(models), home))
 
     def announce(self, plan: PlanId, steps: Iterable[Step]) -> None:
         """Say what ``plan`` will ask for, so that its models are kept, or loaded ahead; no steps: it is over."""
@@ -214,12 +243,9 @@ class Residency:
 
     # --- slow work beside the owner
 
-    async def _load_plainly(self, model: ModelId, _context: int | None) -> None:
-        await self._engine.load(model)
-
     async def _bring(self, model: ModelId, context: int | None) -> None:
         try:
-            await self._within(LOAD_WITHIN, self._load(model, context))
+            await self._within(LOAD_WITHIN, self._engine.load(model, context=context))
         except CallError as error:
             failure, words = _failure_of(error), error.message
             self._end_move(lambda now: self._scheduler.on_load_failed(model, failure, now, words))

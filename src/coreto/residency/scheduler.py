@@ -141,6 +141,15 @@ class Scheduler:
             self.house.plans.end(ended.plan, now)
         self._pump(now)
 
+    def on_offered(self, models: Iterable[Hosted], home: ModelId | None, now: float) -> None:
+        """The host has these models, or more is known of them than before. What is in memory stays as it is.
+        ``home``: the one that comes back (``None``: as before)."""
+        self.house.age(now)
+        self.house.home = home or self.house.home
+        for hosted in models:
+            self.house.offer(hosted)
+        self._pump(now)
+
     def on_announce(self, plan: PlanId, steps: Iterable[Step], now: float) -> None:
         """A plan says what it will ask for; no steps: it is over."""
         self.house.age(now)
@@ -418,8 +427,17 @@ class Scheduler:
         if entry.hosted.id == self.house.home:
             self.house.home_away_since = now
         if target is not None:
-            self._effects.note(Note(Happening.SWITCH, entry.hosted.id, f"leaves for {target!r}"))
+            self._effects.note(Note(Happening.SWITCH, entry.hosted.id, self._cause(target)))
         self._effects.start_unload(entry.hosted.id)
+
+    def _cause(self, target: ModelId) -> str:
+        """Why somebody leaves for ``target``, in words."""
+        waiting = len(self.house.entries[target].queue)
+        if waiting:
+            return f"for {target!r}, which {waiting} wait for"
+        return (
+            f"for {target!r}, {'the home model' if target == self.house.home else 'which a plan calls next'}"
+        )
 
     # --- small changes of state
 

@@ -114,6 +114,15 @@ class House:
         """Requests that wait."""
         return sum(len(entry.queue) for entry in self.entries.values())
 
+    def offer(self, hosted: Hosted) -> None:
+        """Take up a model, or what is newly known of one."""
+        entry = self.entries.get(hosted.id)
+        if entry is None:
+            self.entries[hosted.id] = Entry(hosted)
+        else:
+            entry.hosted, entry.failed = hosted, False
+        self.book.add(hosted)
+
     def wants_something(self) -> bool:
         """Whether a model should come into memory that is not there."""
         return (

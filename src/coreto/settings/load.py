@@ -46,17 +46,11 @@ SECTIONS = (
     "roles",
     "budgets",
     "cache",
+    "residency",
     "crews",
     "media",
     "database",
     "telemetry",
-)
-
-# Accepted, so that a file need not change when they come, but without effect in this release.
-NOT_YET: Mapping[tuple[str, ...], str] = MappingProxyType(
-    {
-        ("providers", "*", "memory_budget"): "models do not take turns in memory yet",
-    }
 )
 
 
@@ -172,7 +166,7 @@ def _assemble(
     loaded = Loaded(
         settings=settings,
         origins=MappingProxyType({dotted(key): draft.source(key).origin for key, _ in leaves(settings)}),
-        warnings=(*draft.warnings, *_not_yet(draft)),
+        warnings=tuple(draft.warnings),
         file=file,
         explicit_roles=explicit,
         digest=_digest(settings),
@@ -318,15 +312,6 @@ def _cross_checks(draft: Draft, settings: Settings) -> None:
             key: Key = ("budgets", "roles", name)
             hint = nearest(name, settings.roles)
             draft.fault(f"unknown role {name!r} in [{dotted(key[:2])}]{hint}", draft.blame(key))
-
-
-def _not_yet(draft: Draft) -> Iterator[str]:
-    for key, source in draft.sources.items():
-        if source.kind == "default" or as_table(draft.get(*map(str, key))) is not None:
-            continue
-        for pattern, sentence in NOT_YET.items():
-            if len(key) >= len(pattern) and all(p in ("*", k) for p, k in zip(pattern, key, strict=False)):
-                yield f"{source.where}: {dotted(key)} has no effect in this release: {sentence}"
 
 
 def leaves(section: Section, prefix: Key = ()) -> Iterator[tuple[Key, Any]]:

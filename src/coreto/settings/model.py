@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from coreto.settings.units import check_zone, parse_bytes
+from coreto.settings.units import check_zone, parse_budget, parse_bytes
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes)]
+Budget = Annotated[int | Literal["auto"], BeforeValidator(parse_budget)]
 Seconds = Annotated[float, Field(gt=0)]
 Dollars = Annotated[float, Field(ge=0, le=1_000_000)]
 Zone = Annotated[str, AfterValidator(check_zone)]
@@ -95,7 +96,14 @@ class ProviderSettings(Section):
     stall_timeout: Seconds = Field(default=30.0, description="seconds between two tokens of a stream")
     connect_timeout: Seconds = Field(default=5.0, description="seconds to connect")
     max_connections: int = Field(default=100, ge=1, description="pooled connections")
-    memory_budget: Bytes | None = Field(default=None, description="memory its models may fill together")
+    memory_budget: Budget | None = Field(
+        default=None,
+        description="memory its models may fill together: those that do not fit take turns; "
+        '"auto": most of the graphics card, else of what is free',
+    )
+    parallel: int = Field(
+        default=1, ge=1, description="requests that one model answers at once, as in OLLAMA_NUM_PARALLEL"
+    )
     keep_alive: str | float | None = Field(
         default=None, description='how long Ollama keeps a model loaded, e.g. 300 or "5m"'
     )
@@ -239,6 +247,22 @@ class CacheSettings(Section):
     backend: str = Field(default="memory", description="memory, sqlite or redis://…")
 
 
+class ResidencySettings(Section):
+    """How models take turns in a memory that does not hold all of them (see `memory_budget`)."""
+
+    max_wait: Seconds = Field(
+        default=60.0, description="seconds a request may wait behind later ones for another model"
+    )
+    spill_after: float = Field(
+        default=30.0,
+        ge=0,
+        description="go on in the chain, off this machine, rather than wait longer than this; never where that is slower",
+    )
+    return_after: Seconds = Field(
+        default=30.0, description="seconds without a call after which the brain's own model comes back"
+    )
+
+
 class CrewSettings(Section):
     """What all crews share."""
 
@@ -319,6 +343,7 @@ class Settings(Section):
     routing: RoutingSettings = RoutingSettings()
     budgets: BudgetSettings = BudgetSettings()
     cache: CacheSettings = CacheSettings()
+    residency: ResidencySettings = ResidencySettings()
     crews: CrewSettings = CrewSettings()
     media: MediaSettings = MediaSettings()
     database: DatabaseSettings = DatabaseSettings()

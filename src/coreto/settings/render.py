@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from coreto.settings.defaults import default_providers, default_roles
 from coreto.settings.draft import Key, as_items, as_table, dotted
-from coreto.settings.load import NOT_YET, Loaded, leaves
+from coreto.settings.load import Loaded, leaves
 from coreto.settings.model import (
     ModelSettings,
     ProviderSettings,
@@ -22,6 +22,7 @@ from coreto.settings.model import (
     Settings,
     mask_password,
 )
+from coreto.settings.units import parse_budget, parse_bytes
 from coreto.settings.variables import ESTABLISHED, OWN, ROLE_MODELS, RoleVariable, Variable
 
 MASK = "****"
@@ -252,9 +253,7 @@ def reference_markdown() -> str:
                 *_field_rows(Rule.model_fields),
                 "",
             ]
-    lines += ["## Not yet effective", "", "Accepted with a warning, without effect in this release:", ""]
-    lines += [f"- `{'.'.join(key)}`: {sentence}" for key, sentence in NOT_YET.items()]
-    lines += ["", "## Well-known providers", "", "| name | kind | address | timeout |", "|---|---|---|---|"]
+    lines += ["## Well-known providers", "", "| name | kind | address | timeout |", "|---|---|---|---|"]
     for name, table in default_providers().items():
         address = table.get("host") or table.get("base_url") or "a child process"
         lines.append(f"| `{name}` | {table['kind']} | {address} | {table.get('timeout', '')} |")
@@ -287,7 +286,9 @@ def _cell(text: str) -> str:
 def _type_name(kind: Any) -> str:
     arguments = get_args(kind)
     if get_origin(kind) is Annotated:
-        return "size" if arguments[0] is int else _type_name(arguments[0])
+        named = _type_name(arguments[0])
+        is_size = any(getattr(check, "func", None) in (parse_bytes, parse_budget) for check in arguments)
+        return named.replace("whole number", "size") if is_size else named
     if get_origin(kind) in {Union, types.UnionType}:
         return " or ".join(_type_name(argument) for argument in arguments if argument is not type(None))
     if get_origin(kind) is Literal:

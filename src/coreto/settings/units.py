@@ -22,6 +22,16 @@ def parse_bytes(value: object) -> int:
     return round(float(number) * 1024 ** _POWERS[unit.lower()])
 
 
+def parse_budget(value: object) -> int | str:
+    """As :func:`parse_bytes`, or the word "auto"."""
+    if value == "auto":
+        return "auto"
+    found = parse_bytes(value)
+    if found == 0:
+        raise ValueError('a size above 0 such as "16 GB", or "auto"')
+    return found
+
+
 def zone(name: str) -> tzinfo:
     """The time zone of that name. Raises ``ValueError`` that shows the form."""
     if name == "UTC":  # known everywhere, also where the system has no list of zones

@@ -44,7 +44,7 @@ class FakeEngine:
         self.errors = {"load": [], "unload": [], "resident": []}
         self.hang = set()
 
-    async def load(self, model):
+    async def load(self, model, *, context=None):
         self.log.append(("load", model))
         if "load" in self.hang:
             await asyncio.Event().wait()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from coreto.errors import ConfigError
-from coreto.settings.load import NOT_YET, check, load
+from coreto.settings.load import check, load
 from coreto.settings.render import show
 
 EXAMPLE = """
@@ -240,6 +240,7 @@ def test_a_named_file_must_be_there(cwd) -> None:
         ("[budgets.roles.brian]\ndaily_usd = 1", "unknown role 'brian' in [budgets.roles]; did you mean 'brain'?"),
         ("[budgets.users.ana]\nweekly_usd = 1", "unknown key 'weekly_usd' in [budgets.users.ana]; did you mean 'daily_usd'?"),
         ("[providers.ollama]\nmemory_budget = '16 XB'", "providers.ollama.memory_budget: expected a size such as \"16 GB\" or a number of bytes, not '16 XB'"),
+        ("[providers.ollama]\nmemory_budget = 0", 'providers.ollama.memory_budget: expected a size above 0 such as "16 GB", or "auto", not 0'),
         ("[providers.ollama]\nkeep_alive = true", 'providers.ollama.keep_alive: expected a number of seconds or text such as "5m", not true'),
         ("[providers.ollama]\nurl = 'x'", "unknown key 'url' in [providers.ollama]; did you mean 'base_url'?"),
         ("[providers.ollama]\nhost = 'ftp://x'", 'providers.ollama.host: expected an address such as "http://127.0.0.1:11434"'),
@@ -413,19 +414,6 @@ def test_digest_tells_configurations_apart(load_text) -> None:
     assert load_text(dotenv="OPENROUTER_API_KEY=a").digest == first.digest
     assert load_text(env={"OPENROUTER_API_KEY": "b"}).digest != first.digest
     assert load_text(env={"OPENROUTER_API_KEY": "a", "LOG_LEVEL": "debug"}).digest != first.digest
-
-
-@pytest.mark.parametrize(
-    ("toml", "key"),
-    [
-        ("[providers.ollama]\nmemory_budget = '1 GB'", "providers.ollama.memory_budget"),
-    ],
-)
-def test_not_yet_effective(load_text, toml: str, key: str) -> None:
-    """A setting that this release accepts but does not heed gives one warning."""
-    (warning,) = load_text(toml).warnings
-    assert f"{key} has no effect in this release: " in warning
-    assert warning.rsplit(": ", 1)[1] in NOT_YET.values()
 
 
 def test_paths_count_from_the_file(load_text, tmp_path, cwd) -> None:
