@@ -1,4 +1,4 @@
-"""``coreto sim ollama|openai``: the arguments of the simulators, and `run`."""
+"""``coreto sim ollama|openai|llamacpp``: the arguments of the simulators, and `run`."""
 
 import argparse
 import sys
@@ -9,6 +9,10 @@ import orjson
 from aiohttp import web
 
 from coreto.simulators.faults import FaultError, FaultRule, parse_rules
+from coreto.simulators.llamacpp import router
+from coreto.simulators.llamacpp.app import build_app as build_llamacpp
+from coreto.simulators.llamacpp.models import parse_model as parse_router_model
+from coreto.simulators.llamacpp.wire import RouterOptions
 from coreto.simulators.ollama.app import build_app as build_ollama
 from coreto.simulators.ollama.cloud import CloudSettings
 from coreto.simulators.ollama.models import SizeError, parse_model, parse_size
@@ -31,7 +35,7 @@ def run(argv: Sequence[str]) -> int:
         return stop.code if isinstance(stop.code, int) else 2
     kind = str(arguments.kind)
     try:
-        build = _ollama(arguments) if kind == "ollama" else _openai(arguments)
+        build = _BUILDERS[kind](arguments)
     except (FaultError, SizeError, OSError, orjson.JSONDecodeError) as error:
         sys.stderr.write(f"coreto sim {kind}: {error}\n")
         return 2
@@ -53,7 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--faults", metavar="FILE", help="JSON file of fault rules")
     common.add_argument("--quiet", action="store_true", help="nothing on standard error")
     common.add_argument("--with-stdin", action="store_true", help="stop when standard input ends")
-    common.add_argument("--model", action="append", default=[], help="repeat; ollama: NAME=SIZE[:CONTEXT]")
+    common.add_argument(
+        "--model", action="append", default=[], help="repeat; ollama, llamacpp: NAME=SIZE[:CONTEXT]"
+    )
     common.add_argument("--api-key", help="the only key accepted (ollama: with --cloud)")
     common.add_argument("--chunks", type=int, help="stream the answer in this many chunks")
     common.add_argument("--latency", type=float, default=0.0, help="seconds before the first token")
@@ -62,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     _ollama_arguments(kinds.add_parser("ollama", parents=[common], help="a simulated Ollama"))
     _openai_arguments(
         kinds.add_parser("openai", parents=[common], help="a simulated OpenAI-compatible server")
+    )
+    _llamacpp_arguments(
+        kinds.add_parser("llamacpp", parents=[common], help="a simulated llama.cpp server in router mode")
     )
     return parser
 
@@ -97,6 +106,17 @@ def _openai_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--credit", type=float, help="USD until calls are refused")
     parser.add_argument("--price-in", type=float, default=0.15, help="USD per million prompt tokens")
     parser.add_argument("--price-out", type=float, default=0.60, help="USD per million answer tokens")
+    parser.add_argument("--chunk-delay", type=float, default=0.0, help="seconds between chunks")
+
+
+def _llamacpp_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--models-max", type=int, default=4, help="models loaded at a time; 0: any number")
+    parser.add_argument("--no-models-autoload", action="store_true", help="calls do not load models")
+    parser.add_argument("--memory", default="0", help="memory in all; 0: enough for everything")
+    parser.add_argument("--load-gbps", type=float, default=2.0, help="loading speed, GB per second")
+    parser.add_argument(
+        "--time-scale", type=float, default=1.0, help="real seconds per simulated second of loading"
+    )
     parser.add_argument("--chunk-delay", type=float, default=0.0, help="seconds between chunks")
 
 
@@ -152,3 +172,25 @@ def _openai(arguments: argparse.Namespace) -> Callable[[], web.Application]:
     )
     rules = _rules(arguments)
     return lambda: build_openai(options, arguments.seed, rules)
+
+
+def _llamacpp(arguments: argparse.Namespace) -> Callable[[], web.Application]:
+    options = RouterOptions(
+        models=tuple(parse_router_model(text) for text in arguments.model),
+        limits=router.Limits(arguments.models_max, parse_size(arguments.memory)),
+        pace=router.Pace(arguments.load_gbps * 1e9, arguments.time_scale),
+        autoload=not arguments.no_models_autoload,
+        api_key=arguments.api_key,
+        chunks=arguments.chunks,
+        latency=arguments.latency,
+        chunk_delay=arguments.chunk_delay,
+    )
+    rules = _rules(arguments)
+    return lambda: build_llamacpp(options, arguments.seed, rules)
+
+
+_BUILDERS: dict[str, Callable[[argparse.Namespace], Callable[[], web.Application]]] = {
+    "ollama": _ollama,
+    "openai": _openai,
+    "llamacpp": _llamacpp,
+}

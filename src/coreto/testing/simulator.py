@@ -23,7 +23,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, Literal, cast
 
-Kind = Literal["ollama", "openai"]
+Kind = Literal["ollama", "openai", "llamacpp"]
 _TIMEOUT = 15.0
 
 
@@ -82,13 +82,21 @@ class Simulator:
         self._control("POST", "reset")
 
     def set_models(self, add: Sequence[dict[str, Any]] = (), remove: Sequence[str] = ()) -> list[str]:
-        """Ollama only: add models (``{"name", "size", ...}``) and remove others; the names that are there now."""
+        """Ollama and llama.cpp: add models (``{"name", "size", ...}``) and remove others; the names that are there now."""
         answer = self._control("POST", "models", {"add": list(add), "remove": list(remove)})
         return cast("list[str]", answer["models"])
 
     def restart_engine(self) -> None:
-        """Ollama only: the engine forgets what is in memory."""
+        """Ollama and llama.cpp: the engine forgets what is in memory."""
         self._control("POST", "restart")
+
+    def fail_loads(self, model: str, times: int | None = 1, exit_code: int = 1) -> None:
+        """llama.cpp only: the next ``times`` loads of the model fail; ``None``: all of them."""
+        self._control("POST", "failures", {"model": model, "times": times, "exit_code": exit_code})
+
+    def put_to_sleep(self, model: str) -> None:
+        """llama.cpp only: as after some idle time. Raises `SimulatorError` where it is not loaded and idle."""
+        self._control("POST", "sleep", {"model": model})
 
     def set_usage(self, **shares: float | None) -> None:
         """Ollama only: used share (0 to 1) of the account's ``session``, ``weekly`` or ``monthly`` limit."""
