@@ -96,7 +96,9 @@ class Stage:
     async def ask(self, name: str, ask: Ask, status: str, **values: object) -> Reply:
         """Ask a role, once under ``name``; a failure is in the reply. Texts of streamed answers are told."""
         heard: list[str] = []
-        shown = await self.once(name, partial(self._asked, ask, say(self.language, status, **values), heard))
+        switched, self._at_work = (ask.agent, ask.role) != self._at_work, (ask.agent, ask.role)
+        text = say(self.language, status, **values)
+        shown = await self.once(name, partial(self._asked, ask, text, heard, switched))
         reply = Reply.from_json(shown)
         self.replies.append(reply)
         if ask.stream and reply.text:
@@ -130,12 +132,11 @@ class Stage:
         await self._tell(event)
         await self._durable.emit(event.as_json())
 
-    async def _asked(self, ask: Ask, status: str, heard: list[str]) -> Json:
+    async def _asked(self, ask: Ask, status: str, heard: list[str], switched: bool) -> Json:
         known = next(
             (r.deployment for r in reversed(self.replies) if r.role == ask.role and r.deployment), None
         )
-        if (ask.agent, ask.role) != self._at_work:
-            self._at_work = ask.agent, ask.role
+        if switched:
             switch: Json = {"role": ask.role, "deployment": known}
             await self._event(CrewEvent("agent_switch", agent=ask.agent, params=switch))
         await self._event(CrewEvent("status", status, agent=ask.agent, params={"role": ask.role}))
