@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -18,11 +18,14 @@ import platformdirs
 from coreto.cache.backend import open_store
 from coreto.cache.cached import Cached
 from coreto.clock import Clock, SystemClock
-from coreto.errors import CoretoError
-from coreto.events import EventBus, HealthChanged
+from coreto.errors import CoretoError, UnknownModelError
+from coreto.events import EventBus, HealthChanged, ModelMoved
 from coreto.gateway.caching import teller
 from coreto.gateway.gateway import Gateway
+from coreto.gateway.memory import ask_engines, memory
 from coreto.gateway.status import status
+from coreto.hardware.base import Hardware
+from coreto.hardware.machine import Machine
 from coreto.ledger.budgets import Budgets
 from coreto.ledger.limits import KeyLimits, Limits
 from coreto.ledger.prices import PriceBook
@@ -37,7 +40,11 @@ from coreto.providers.embedded import EmbeddedEngine
 from coreto.providers.factory import Site, build_sites, embedded_weights
 from coreto.providers.rules import RuleFunction, Rules, WordRule, by_words
 from coreto.providers.weights import models_dir
+from coreto.residency.build import build_hosts, require_room
+from coreto.residency.effects import TROUBLES, Note
+from coreto.residency.hosts import Host
 from coreto.resilience.health import HealthBook
+from coreto.resilience.plan import Candidate
 from coreto.routing.directory import Directory, DirectoryBuilder
 from coreto.routing.router import Router, Sources
 from coreto.settings.load import Loaded
@@ -73,6 +80,7 @@ class App:
         *,
         rules: Mapping[str, RuleFunction] | None = None,
         clock: Clock | None = None,
+        hardware: Hardware | None = None,
     ) -> None:
         self.loaded = loaded
         self.settings = loaded.settings
@@ -84,6 +92,10 @@ class App:
         self.prices = PriceBook(self._look_up_price)
         self.sites: dict[str, Site] = {}
         self.inventory: dict[str, Found] = {}
+        #: the engines whose models take turns in memory, by provider
+        self.hosts: dict[str, Host] = {}
+        self._hardware = hardware or Machine()
+        self._others: dict[str, int] | None = None
         self.key = secrets.token_urlsafe(24)
         self._rules = Rules({**_rules_of(self.settings), **(rules or {})})
         self._lock = OwnerLock(self.data_dir)
@@ -105,8 +117,12 @@ class App:
     async def start(self) -> None:
         """Open the ledger, look who is there, take up calls. Raises :class:`CoretoError`."""
         self.bus.subscribe(HealthChanged, _log_health)
+        self.bus.subscribe(ModelMoved, _log_move)
         self._lock.acquire(self._card)
         self.database, _ = await asyncio.gather(asyncio.to_thread(self._open_database), self.refresh())
+        for host in self.hosts.values():
+            found = self.inventory.get(host.name)
+            require_room(host, found.models if found else ())
         limits = Limits(self.settings.budgets, self.key_limits)
         if limits.any:
             store = SqlBudgetStore(self.database, tracked=self.settings.track_costs)
@@ -139,6 +155,7 @@ class App:
             self.clock,
             request_timeout=self.settings.request_timeout,
             budgets=Budgets(self.purse, self.prices) if self.purse else None,
+            spill_after=self.settings.residency.spill_after,
             cached=self.cached,
             router=self._router,
         )
@@ -168,6 +185,9 @@ class App:
         """Look who is there and rebuild the directory. ``everything``: also ask the cloud."""
         if not self.sites:
             self.sites = build_sites(self.settings, self.models_dir, self.clock)
+            self.hosts = build_hosts(self.settings, self.sites, self._hardware, self.clock, self._moved)
+            for host in self.hosts.values():
+                await host.start()
         for name, site in self.sites.items():
             if isinstance(site.provider, EmbeddedEngine):
                 site.provider.offer(embedded_weights(self.settings.models, name, self.models_dir))
@@ -187,6 +207,7 @@ class App:
             rules=self._rules,
             explicit_roles=self.loaded.explicit_roles,
             clock=self.clock,
+            hosts=self.hosts,
         )
         self.gateway.directory = builder.build()
 
@@ -233,12 +254,39 @@ class App:
         directory = self.gateway.directory
         return [*directory.plans, *directory.deployments]
 
+    async def announce_plan(self, plan: str, steps: Sequence[tuple[str, int]]) -> None:
+        """Say what ``plan`` will ask for, so that its models are kept, or loaded ahead: roles or deployments with the
+        calls of each, in order; nothing: it is over. Names that are not known are passed over."""
+        at: dict[str, list[tuple[str, int]]] = {name: [] for name in self.hosts}
+        for name, calls in steps:
+            first = self._first_of(name)
+            if first is not None and first.host is not None:
+                at[first.host.name].append((first.deployment.model, calls))
+        for name, ahead in at.items():
+            await self.hosts[name].announce(plan, ahead)
+
+    def _first_of(self, name: str) -> Candidate | None:
+        """Who would be asked for ``name`` now."""
+        try:
+            candidates = self.gateway.directory.plan(name).candidates
+        except UnknownModelError:
+            return None
+        return next((c for c in candidates if self.health.block(c.deployment) is None), None)
+
     async def status(self) -> Json:
         """The keys of SPEC R13 and R11, and the state of every deployment."""
-        shown = await status(self.settings, self.gateway.directory, self.health, self.inventory, self.sites)
+        self._others = await ask_engines(self.sites, self.inventory, self.hosts)
+        shown = self.snapshot()
         shown["cache"] = (await self.cached.stats()).as_json()
         shown["budgets"] = (await self.purse.report()).as_json() if self.purse else None
         return shown
+
+    def snapshot(self) -> Json:
+        """The status without asking anybody: engines whose models do not take turns are as last seen."""
+        gpus = self._hardware.gpus()
+        graphics = max((gpu.memory.total for gpu in gpus), default=None) if gpus else None
+        seen = memory(self._others, self.hosts, graphics)
+        return status(self.settings, self.gateway.directory, self.health, self.inventory, self.sites, seen)
 
     async def close(self) -> None:
         """End everything that was started. Idempotent."""
@@ -247,9 +295,11 @@ class App:
         await asyncio.gather(*self._background, return_exceptions=True)
         self._background.clear()
         await self.cached.close()
+        for host in self.hosts.values():
+            await host.close()
         for site in (*self.sites.values(), *self._found_sites.values()):
             await site.provider.close()
-        self.sites, self._found_sites = {}, {}
+        self.sites, self._found_sites, self.hosts = {}, {}, {}
         if hasattr(self, "recorder"):
             await self.recorder.close()
             await self._remember()
@@ -292,6 +342,9 @@ class App:
             kind, model, known.input_price if known else None, known.output_price if known else None
         )
 
+    def _moved(self, host: str, note: Note) -> None:
+        self.bus.emit(ModelMoved(host, note.model, note.happening.value, note.detail))
+
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
@@ -328,6 +381,11 @@ def _rules_of(settings: Settings) -> dict[str, RuleFunction]:
         for name, role in settings.roles.items()
         if role.rules
     }
+
+
+def _log_move(event: ModelMoved) -> None:
+    level = logging.WARNING if event.what in TROUBLES else logging.INFO
+    log.log(level, "%s/%s: %s %s", event.provider, event.model, event.what.replace("_", " "), event.detail)
 
 
 def _log_health(event: HealthChanged) -> None:

@@ -40,6 +40,17 @@ class HealthChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelMoved:
+    """A model came into memory, left it, or failed to. ``what``: as :class:`~coreto.residency.effects.Happening`
+    names it; ``detail``: in words, with the figures."""
+
+    provider: str
+    model: str
+    what: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Warned:
     """Something the operator should know: a retired model replaced, a field that could not be mapped."""
 
@@ -86,8 +97,8 @@ class CrewEvent:
         }
 
 
-Event = CallFinished | HealthChanged | Warned | RequestServed
-E = TypeVar("E", CallFinished, HealthChanged, Warned, RequestServed)
+Event = CallFinished | HealthChanged | ModelMoved | Warned | RequestServed
+E = TypeVar("E", CallFinished, HealthChanged, ModelMoved, Warned, RequestServed)
 
 
 class EventBus:
@@ -121,6 +132,7 @@ __all__ = [
     "Event",
     "EventBus",
     "HealthChanged",
+    "ModelMoved",
     "RequestServed",
     "Warned",
 ]

@@ -7,7 +7,10 @@ from coreto.errors import CallError, ExhaustedError, TimedOutError, UnsupportedE
 from coreto.gateway.settle import Settlement
 from coreto.messages import Attempt, EmbedCall, Json, Trace, Usage, usage_of
 from coreto.providers.base import Embedder
+from coreto.residency.hosts import Host
+from coreto.residency.runtime import Turn
 from coreto.resilience.fallback import Ward
+from coreto.resilience.places import Places
 from coreto.resilience.plan import Candidate, Journal, Plan
 
 
@@ -45,8 +48,11 @@ async def _attempt(
     asked = replace(call, model=deployment.model, limits=chosen.limits)
     places = ward.places(chosen)
     reservation = await ward.budgets.admit(call, deployment) if ward.budgets else None
+    turn: Turn | None = None
     try:
         await places.enter(None)
+        if chosen.host is not None:
+            turn = await _turn(chosen.host, asked, places)
     except BaseException:
         if reservation is not None:
             reservation.release()
@@ -68,6 +74,8 @@ async def _attempt(
         failure = error
         raise
     finally:
+        if turn is not None:
+            turn.end()
         places.leave()
         seconds = ward.clock.monotonic() - started
         outcome = "canceled"
@@ -87,3 +95,11 @@ async def _attempt(
                 deployment.id, outcome, seconds * 1000, usage=usage, local=deployment.local, detail=detail
             )
         )
+
+
+async def _turn(host: Host, asked: EmbedCall, places: Places) -> Turn:
+    try:
+        return await host.turn(asked.model, plan=asked.run)
+    except BaseException:
+        places.leave()
+        raise

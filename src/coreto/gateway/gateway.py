@@ -32,11 +32,13 @@ from coreto.settings.model import Settings
 
 class Options(TypedDict, total=False):
     """``request_timeout``: seconds a whole call may take, all attempts together (300). ``budgets``: where
-    spending is limited. ``cached``: where answers may be kept. ``router``: who decides where calls go; without
+    spending is limited. ``spill_after``: seconds of waiting for memory from which a model off this machine is asked
+    instead (30). ``cached``: where answers may be kept. ``router``: who decides where calls go; without
     one, a router with default settings."""
 
     request_timeout: float
     budgets: Budgets | None
+    spill_after: float
     cached: Cached
     router: Router
 
@@ -64,7 +66,9 @@ class Gateway:
         self._request_timeout = options.get("request_timeout", 300.0)
         self._settlement = Settlement(prices, bus, clock)
         rng = random.Random()  # noqa: S311 jitter, not secrets
-        self._ward = Ward(health, clock, rng, self._successor, options.get("budgets"))
+        self._ward = Ward(
+            health, clock, rng, self._successor, options.get("budgets"), options.get("spill_after", 30.0)
+        )
 
     def _successor(self, candidate: Candidate, error: CallError) -> Candidate | None:
         return self.directory.successor(candidate, error)

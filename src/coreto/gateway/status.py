@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from coreto.errors import CallError
+from coreto.gateway.memory import Memory
 from coreto.messages import Json
-from coreto.providers.base import Resident
 from coreto.providers.catalog import Deployment, split_id
 from coreto.providers.discovery import Inventory
 from coreto.providers.factory import Site
@@ -12,33 +11,32 @@ from coreto.resilience.health import HealthBook, Record
 from coreto.routing.directory import Directory
 from coreto.settings.model import Settings
 
-GIB = 2**30
 
-
-async def status(
+def status(
     settings: Settings,
     directory: Directory,
     health: HealthBook,
     inventory: Inventory,
     sites: Mapping[str, Site],
+    memory: Memory,
 ) -> Json:
     """The keys of R13 and R11. What is not known yet is ``None``, never 0."""
     deployments = [_deployment(d, health) for d in directory.deployments.values()]
     up = {d["id"] for d in deployments if d["available"] and _site_up(d["id"], inventory)}
-    resident = await _resident(sites, inventory)
-    latest = _latest(health)
+    current = memory.current or _latest(health)
     return {
         "cloud_available": any(d["id"] in up for d in deployments if not d["local"]),
         "local_available": any(d["id"] in up for d in deployments if d["local"]),
         "fallback_enabled": settings.fallback_enabled,
         "state": _state(settings, inventory, sites),
         "offline": settings.offline,
-        "current_model": latest,
-        "current_role": _role_of(latest, directory),
-        "vram_used_gb": _used(resident),
-        "vram_total_gb": _total(settings),
-        "brain_loaded": _loaded("brain", directory, resident),
-        "executor_loaded": _loaded("executor", directory, resident),
+        "current_model": current,
+        "current_role": _role_of(current, directory),
+        "vram_used_gb": memory.used_gb,
+        "vram_total_gb": memory.total_gb,
+        "brain_loaded": _loaded("brain", directory, memory),
+        "executor_loaded": _loaded("executor", directory, memory),
+        "residency": memory.hosts,
         "providers": [_provider(name, site, inventory) for name, site in sites.items()],
         "deployments": deployments,
         "cooling": [
@@ -120,47 +118,28 @@ def _provider(name: str, site: Site, inventory: Inventory) -> Json:
     }
 
 
-async def _resident(sites: Mapping[str, Site], inventory: Inventory) -> dict[str, Resident] | None:
-    """Deployment id → what is in memory now; ``None`` when no engine could be asked."""
-    out: dict[str, Resident] = {}
-    asked = False
-    for name, site in sites.items():
-        found = inventory.get(name)
-        if site.engine is None or found is None or not found.health.ok:
-            continue
-        try:
-            out.update({f"{name}/{r.name}": r for r in await site.engine.resident()})
-        except CallError:
-            continue  # it went down since the last look; the next one says so
-        asked = True
-    return out if asked else None
-
-
-def _used(resident: Mapping[str, Resident] | None) -> float | None:
-    return None if resident is None else round(sum(r.size_vram for r in resident.values()) / GIB, 3)
-
-
-def _total(settings: Settings) -> float | None:
-    budgets = [p.memory_budget for p in settings.providers.values() if p.memory_budget]
-    return round(sum(budgets) / GIB, 3) if budgets else None
-
-
-def _loaded(role: str, directory: Directory, resident: Mapping[str, Resident] | None) -> bool | None:
-    plan = directory.plans.get(role)
-    if plan is None or resident is None:
-        return None
-    return any(c.deployment.id in resident for c in plan.candidates if c.deployment.local)
-
-
 def _latest(health: HealthBook) -> str | None:
     answered = [(r.last_ok_at, name) for name, r in health.records.items() if r.last_ok_at]
     return max(answered)[1] if answered else None
 
 
+def _loaded(role: str, directory: Directory, memory: Memory) -> bool | None:
+    plan = directory.plans.get(role)
+    if plan is None or memory.loaded is None:
+        return None
+    return any(memory.holds(c.deployment) for c in plan.candidates if c.deployment.local)
+
+
 def _role_of(deployment: str | None, directory: Directory) -> str | None:
+    """The role that has the deployment first, or first of those on this machine."""
     if deployment is None:
         return None
-    firsts = {
-        p.candidates[0].deployment.id: n for n, p in directory.plans.items() if p.candidates and p.role == n
-    }
-    return firsts.get(deployment)
+    second: str | None = None
+    for name, plan in directory.plans.items():
+        if plan.role != name or not plan.candidates:
+            continue
+        if plan.candidates[0].deployment.id == deployment:
+            return name
+        local = next((c.deployment.id for c in plan.candidates if c.deployment.local), None)
+        second = second or (name if local == deployment else None)
+    return second

@@ -19,6 +19,8 @@ from coreto.settings.model import ModelSettings, ProviderSettings, Settings
 #: the model first.
 ATTEMPT_LOCAL = 120.0
 ATTEMPT_CLOUD = 60.0
+#: How long Ollama keeps a model that takes turns, where the user does not say. (Not for ever: this process may die.)
+KEPT = "1h"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,10 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
             local = True
         case "ollama":
             endpoint = _endpoint(name, url, section, key, local=local, reach=reach)
-            provider = embedder = engine = Ollama(endpoint, keep_alive=section.keep_alive, clock=clock)
+            keep_alive = section.keep_alive
+            if keep_alive is None and section.memory_budget is not None:
+                keep_alive = KEPT  # who leaves, and when, is decided here, not by five idle minutes
+            provider = embedder = engine = Ollama(endpoint, keep_alive=keep_alive, clock=clock)
         case "ollama-cloud" if key is None:
             daemon = settings.providers.get("ollama")
             url = (daemon.base_url or daemon.host or url) if daemon else url

@@ -20,6 +20,10 @@ class Happening(StrEnum):
     RESYNCHRONISED = "resynchronised"
 
 
+#: What an operator should see without looking for it.
+TROUBLES = frozenset({Happening.FAILED, Happening.OVER_BUDGET, Happening.SHRUNK, Happening.CLEARED})
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """Something worth a log line or a metric. ``detail``: in words, with the figures."""

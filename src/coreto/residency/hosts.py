@@ -1,12 +1,14 @@
 """The hosts of this machine: each an engine with a budget, and what is known of its models."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from coreto.clock import Clock
+from coreto.errors import CallError
 from coreto.providers.base import LocalEngine
 from coreto.residency.effects import Effects, Note
 from coreto.residency.model import ModelId, PlanId, Rules, Step
@@ -99,10 +101,14 @@ class Host:
         if not task.cancelled():
             task.exception()  # nobody may be waiting for it any more
 
-    def announce(self, plan: PlanId, steps: Sequence[tuple[str, int]]) -> None:
-        """Say which models ``plan`` will ask for, with the calls of each, in order; nothing: it is over."""
-        full = self.terms.full_name
-        self._residency.announce(plan, [Step(full(model), calls) for model, calls in steps])
+    async def announce(self, plan: PlanId, steps: Sequence[tuple[str, int]]) -> None:
+        """Say which models ``plan`` will ask for, with the calls of each, in order; nothing: it is over. What the
+        engine does not have, or does not tell of, is passed over."""
+        ahead: list[Step] = []
+        for model, calls in steps:
+            with contextlib.suppress(CallError):
+                ahead.append(Step((await self.sized(model)).hosted.id, calls))
+        self._residency.announce(plan, ahead)
 
     def predicted_wait(self, model: str) -> float:
         """Seconds that a request for ``model`` would wait; infinite where nothing is known of it."""

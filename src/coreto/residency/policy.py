@@ -127,5 +127,5 @@ def _regret(chosen: Iterable[Tenant]) -> tuple[int, int, int, float, tuple[Model
 
 
 def gigabytes(size: int) -> str:
-    """``size`` bytes as people say it."""
-    return f"{size / 1e9:.1f} GB"
+    """``size`` bytes as people say it: 1 GB is 2**30, as in the settings."""
+    return f"{size / 2**30:.1f} GB" if size >= 2**30 else f"{size / 2**20:.0f} MB"

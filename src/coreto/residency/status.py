@@ -22,7 +22,8 @@ class ModelStatus:
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:
-    """One host, in bytes. ``current``: the model in use, else the one used last; ``home``: the one that returns."""
+    """One host, in bytes. ``current``: the model in use, else the one used last, at ``current_used_at`` (monotonic
+    seconds); ``home``: the one that returns."""
 
     used: int
     budget: int
@@ -31,6 +32,7 @@ class HostStatus:
     loads: int
     switches: int
     models: tuple[ModelStatus, ...]
+    current_used_at: float = 0.0
 
     def is_loaded(self, model: ModelId) -> bool:
         """Whether ``model`` can answer now."""
@@ -60,4 +62,5 @@ def status_of(house: House, *, loads: int, switches: int) -> HostStatus:
             )
             for entry in house.entries.values()
         ),
+        current_used_at=0.0 if current is None else current.last_used,
     )

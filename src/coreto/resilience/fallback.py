@@ -19,6 +19,7 @@ from coreto.errors import (
     ExhaustedError,
     InvalidOutputError,
     MissingModelError,
+    QueueFullError,
     RejectedError,
     RetiredError,
     TimedOutError,
@@ -27,7 +28,9 @@ from coreto.ledger.budgets import Budgets
 from coreto.ledger.pots import Reservation
 from coreto.messages import Attempt, Call, Chunk, Item, Restart, Usage, Whole, estimate_tokens, prompt_text
 from coreto.providers.base import Items
-from coreto.resilience import attempt
+from coreto.residency.hosts import Host
+from coreto.residency.runtime import SpilledError, Turn
+from coreto.resilience import attempt, hosting
 from coreto.resilience.attempt import Seen
 from coreto.resilience.continuation import continued
 from coreto.resilience.health import Block, HealthBook
@@ -54,6 +57,8 @@ class Ward:
     rng: random.Random
     successor: Callable[[Candidate, CallError], Candidate | None]
     budgets: Budgets | None = None
+    #: seconds of waiting for memory from which a model off this machine is asked instead
+    spill_after: float = 30.0
     _places: dict[str, Places] = field(default_factory=dict[str, Places])
 
     def places(self, candidate: Candidate) -> Places:
@@ -77,7 +82,9 @@ class Fallback:
     6. asked, found retired or missing: its successor takes its place;
     7. asked, answered, and the answer looks wrong (only where the role escalates): kept for when nobody else
        has one, and the next one is asked;
-    8. asked, and failed: the next one is asked. If the caller has seen a part of the answer, only where it
+    8. not in memory for too long to come: one off this machine is asked first, and this one again when nobody
+       else is left;
+    9. asked, and failed: the next one is asked. If the caller has seen a part of the answer, only where it
        can go on from that part, or the client agreed to forget it.
 
     When nobody is left, those that were passed by although they are cheap to try get their chance; when all
@@ -94,6 +101,7 @@ class Fallback:
         self._blocked: list[tuple[Candidate, Block]] = []
         #: of those that were passed by, who gets a chance all the same
         self._spared: deque[Candidate] | None = None
+        self._spilled: deque[Candidate] = deque()
         self._doubtful: tuple[Candidate, tuple[Chunk | Whole, ...]] | None = None
 
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
@@ -185,9 +193,13 @@ class Fallback:
         while self._waiting:
             candidate = self._waiting.popleft()
             if not self._passed_by(candidate, call):
-                return candidate
+                return (
+                    candidate if candidate.host is None else hosting.where_soonest(candidate, self._waiting)
+                )
             if self._blocked and self._blocked[-1][0] is candidate:
                 self._replace(candidate, _gone(self._blocked[-1][1]))
+        if self._spilled:
+            return self._spilled.popleft()
         if self._spared is None:
             cheap = [candidate for candidate, block in self._blocked if block.soft]
             self._spared = deque(cheap or await self._soonest(call))
@@ -196,7 +208,11 @@ class Fallback:
     @property
     def is_last(self) -> bool:
         """Whether nobody can be asked after the one that :meth:`_next` gave."""
-        return not self._spared and all(self.ward.health.block(c.deployment) for c in self._waiting)
+        return (
+            not self._spared
+            and not self._spilled
+            and all(self.ward.health.block(c.deployment) for c in self._waiting)
+        )
 
     def doubt_of(self, candidate: Candidate, call: Call) -> attempt.Doubt | None:
         """What looks wrong in an answer of ``candidate``; ``None`` where nobody asks: it is not on this machine,
@@ -221,7 +237,7 @@ class Fallback:
         self._causes.append(error)
         if isinstance(error, BudgetError) and self._refuses:
             return True
-        return self.journal.committed and not self._may_go_on(call, error)  # 8
+        return self.journal.committed and not self._may_go_on(call, error)  # 9
 
     def asked(self, candidate: Candidate, call: Call) -> Call:
         """``call`` as ``candidate`` shall get it."""
@@ -259,6 +275,34 @@ class Fallback:
             return await self.ward.budgets.admit(call, candidate.deployment)
         except BudgetError as error:
             self._skip(candidate, f"budget: {error.message}", until=error.until)
+            raise
+
+    async def hosted(self, candidate: Candidate, host: Host, call: Call) -> Turn:
+        """The candidate's turn in memory, waited for. Raises :class:`CallError`."""
+        health, started = self.ward.health, self.ward.clock.monotonic()
+        other = None
+        if (call.prefer or self.plan.prefer) != "local":
+            other = next(
+                (c for c in self._waiting if not c.deployment.local and not health.block(c.deployment)), None
+            )
+        worth = hosting.worth_waiting(self.ward.spill_after, health, other)
+        try:
+            return await hosting.turn(host, call, worth, started)
+        except SpilledError as error:
+            self._skip(candidate, f"{error.code}: {error.message}")
+            self._spilled.append(candidate)
+            if other is not None:
+                self._waiting.remove(other)
+                self._waiting.appendleft(other)
+            raise
+        except (QueueFullError, TimedOutError) as error:
+            self._skip(candidate, f"{error.code}: {error.message}")
+            raise
+        except CallError as error:
+            seconds = self.ward.clock.monotonic() - started
+            health.starting(candidate.deployment)
+            health.failed(candidate.deployment, error, seconds, call.label)
+            self.note(candidate, Seen(started=started), error.code, seconds, error)
             raise
 
     def _passed_by(self, candidate: Candidate, call: Call) -> bool:  # 1
@@ -397,21 +441,37 @@ class _Tries:
             raise TimedOutError("the call's deadline has passed")
         reservation = await fallback.admitted(self._candidate, asked)
         places = fallback.ward.places(self._candidate)
+        host, turn = self._candidate.host, None
         try:
             await places.enter(None if left == math.inf else left)
+            if host is not None:
+                turn = await self._hosted(host, places)
         except BaseException as error:
             if reservation is not None:
                 reservation.release()
             if isinstance(error, TimeoutError):
                 raise TimedOutError(f"all {places.most} connections are in use") from None
             raise
-        return _Try(fallback, self._candidate, asked, reservation)
+        return _Try(fallback, self._candidate, asked, reservation, turn)
+
+    async def _hosted(self, host: Host, places: Places) -> Turn:
+        try:
+            turn = await self._fallback.hosted(self._candidate, host, self.asked)
+        except BaseException:
+            places.leave()
+            raise
+        if turn.lease.context is not None:  # another window would reload the model
+            self.asked = self.asked._replace(context=turn.lease.context)
+        return turn
 
     async def failed(self, error: CallError) -> None:
         """A try ended in ``error``: get ready for the next one, if there is any. Raises it when nobody else
         may be asked."""
-        if self._fallback.is_final(error, self.asked, self._call):  # 3, 8
+        if self._fallback.is_final(error, self.asked, self._call):  # 3, 9
             raise error
+        if isinstance(error, SpilledError):  # 8
+            self.going = False
+            return
         if isinstance(error, DoubtfulError):  # 7
             self._fallback.keep(self._candidate, error)
         if self._may_repair and isinstance(error, InvalidOutputError):  # 4
@@ -445,15 +505,21 @@ class _Tries:
 class _Try:
     """One try at a candidate, recorded in journal and health whatever comes of it."""
 
-    __slots__ = ("_call", "_candidate", "_fallback", "_seen", "_ward")
+    __slots__ = ("_call", "_candidate", "_fallback", "_seen", "_turn", "_ward")
 
     def __init__(
-        self, fallback: Fallback, candidate: Candidate, call: Call, reservation: Reservation | None
+        self,
+        fallback: Fallback,
+        candidate: Candidate,
+        call: Call,
+        reservation: Reservation | None,
+        turn: Turn | None,
     ) -> None:
         self._fallback = fallback
         self._ward = fallback.ward
         self._candidate = candidate
         self._call = call
+        self._turn = turn
         self._seen = Seen(started=self._ward.clock.monotonic(), reservation=reservation)
 
     def __enter__(self) -> Seen:
@@ -464,6 +530,8 @@ class _Try:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         health, deployment = self._ward.health, self._candidate.deployment
+        if self._turn is not None:
+            self._turn.end()
         self._ward.places(self._candidate).leave()
         seconds = self._ward.clock.monotonic() - self._seen.started
         failure: CallError | None = None

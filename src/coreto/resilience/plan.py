@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from coreto.messages import Accumulator, Attempt, Call, Failover, Limits, Preference, Whole
 from coreto.providers.base import Embedder, Provider
 from coreto.providers.catalog import Deployment
+from coreto.residency.hosts import Host
 from coreto.resilience.output import Expectation
 
 
@@ -27,6 +28,8 @@ class Candidate:
     prefill: bool = False
     #: attempts its server is given at once; more wait, which spends the call's time and not the attempt's
     at_once: int = 100
+    #: where it takes turns in memory with others; ``None``: nowhere, or its engine sees to that
+    host: Host | None = None
 
 
 @dataclass(frozen=True, slots=True)

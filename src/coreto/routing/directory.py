@@ -4,6 +4,7 @@ import difflib
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from coreto.clock import Clock
 from coreto.errors import CallError, ConfigError, InvalidRequestError, RetiredError, UnknownModelError
@@ -14,6 +15,7 @@ from coreto.providers.factory import Site
 from coreto.providers.ollama import full_name, is_cloud_name
 from coreto.providers.profiles import is_small, profile_of
 from coreto.providers.rules import Rules
+from coreto.residency.hosts import Host
 from coreto.resilience.output import Expectation, require_schema
 from coreto.resilience.plan import Candidate, Plan
 from coreto.resilience.timeouts import Timed
@@ -75,8 +77,10 @@ class DirectoryBuilder:
         rules: Rules,
         explicit_roles: frozenset[str],
         clock: Clock,
+        hosts: Mapping[str, Host] = MappingProxyType({}),
     ) -> None:
         self._settings = settings
+        self._hosts = hosts
         self._sites = sites
         self._inventory = inventory
         self._rules = rules
@@ -248,6 +252,7 @@ class DirectoryBuilder:
             constrains=own,
             prefill=site.prefill and (own or not site.constrains),
             at_once=site.at_once,
+            host=self._hosts.get(provider) if deployment.local else None,
         )
 
     def _deployment(self, name: str, site: Site, model: str) -> Deployment:

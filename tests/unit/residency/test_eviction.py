@@ -33,7 +33,7 @@ def test_no_room_says_who_holds_it():
     found = victims(8_000_000_000, Tenant("a", 10_000_000_000, busy=True), budget=16_000_000_000)
     assert found == NoRoom("new", 8_000_000_000, 16_000_000_000, 10_000_000_000)
     assert not found.hopeless
-    assert str(found) == "'new' needs 8.0 GB of 16.0 GB, of which 10.0 GB are in use"
+    assert str(found) == "'new' needs 7.5 GB of 14.9 GB, of which 9.3 GB are in use"
 
 
 def test_hopeless_when_larger_than_everything():

@@ -34,7 +34,7 @@ def test_request_3_rejected_when_larger_than_the_budget(make_bench):
     bench = make_bench(Hosted("huge", 40 * GB))
     assert bench.ask("a", "huge") is Outcome.REJECTED
     assert bench.effects.rejected["a"].reason is Reason.TOO_LARGE
-    assert "40.0 GB of 16.0 GB" in bench.effects.rejected["a"].detail
+    assert "37.3 GB of 14.9 GB" in bench.effects.rejected["a"].detail
     assert bench.effects.done == [("reject", "a")]
 
 
