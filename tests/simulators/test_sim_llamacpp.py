@@ -267,6 +267,16 @@ class TestFailures:
         assert call(router.url + CHAT, chat("small")).status == 200
         assert router.state()["failures"] == 2
 
+    def test_waking_fails(self, router, call, chat) -> None:
+        """A process that cannot load its model again dies under the request that woke it."""
+        load(call, router, "small")
+        router.put_to_sleep("small")
+        router.fail_loads("small")
+        got = call(router.url + CHAT, chat("small"))
+        assert (got.status, got.body) == (500, b"proxy error: Failed to read connection")
+        assert status(call, router, "small") == {"value": "unloaded", "failed": True, "exit_code": 1}
+        assert call(router.url + CHAT, chat("small")).status == 200
+
     def test_nobody_looks_at_the_memory(self, call, chat) -> None:
         """What does not fit fails when it is loaded, and does as soon as others have left."""
         with started("--memory", "5 GB") as sim:

@@ -178,16 +178,18 @@ class LlamaCppRouter(OpenAICompatible):
             self._leaving[model] -= 1
 
     async def _wake(self, model: str) -> None:
-        """Any request for a model wakes it; this one costs nothing."""
+        """Any request for a model wakes it; this one costs nothing. A process that cannot load it again ends."""
         status, raw = await self._command("/tokenize", model, content="")
-        if status != 200:
+        if status != 200 and (await self._find(model)).state in RUNNING:
             raise classify(status, raw, {}, self._now())
 
     async def _refusal(self, status: int, raw: bytes, model: str) -> CallError:
         """Why the router does not load or unload. With a 404 its own words are lost: all say "File Not Found"."""
+        error = classify(status, raw, {}, self._now())
+        if isinstance(error, MissingModelError):
+            await self._find(model)  # where it really is missing, the error from here names it
         if status != 404:
-            return classify(status, raw, {}, self._now())
-        await self._find(model)
+            return error
         return UnsupportedError(f"{self._http.endpoint.base_url} loads no models: it is not in router mode")
 
     async def _failure(self, model: str, listed: Listed, *, sent_away: bool) -> CallError:

@@ -31,7 +31,11 @@ class LimitError(Exception):
 
 
 class LoadError(Exception):
-    """The model's process ended while it was loading."""
+    """The model's process ended while it was loading; ``woken``: once more, for a request that it had taken."""
+
+    def __init__(self, *, woken: bool) -> None:
+        super().__init__()
+        self.woken = woken
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +168,7 @@ class Router:
             self._changed()
 
     async def _ready(self, process: Process) -> None:
-        started = False
+        started = woken = False
         process.waiting += 1
         try:
             while True:
@@ -173,12 +177,14 @@ class Router:
                     pass
                 elif process.state is State.LOADED:
                     return
-                elif process.state is State.SLEEPING and process.timer is None:
-                    self._later(process, self._load_seconds(process), lambda: self._loaded(process))
+                elif process.state is State.SLEEPING:
+                    started = woken = True
+                    if process.timer is None:
+                        self._later(process, self._load_seconds(process), lambda: self._loaded(process))
                 elif process.state is State.LOADING:
                     started = True
                 elif process.state is State.UNLOADED and started and process.failed:
-                    raise LoadError
+                    raise LoadError(woken=woken)
                 elif process.state is State.UNLOADED and process not in self._queue:
                     self._queue.append(process)
                     continue

@@ -115,7 +115,8 @@ class RouterSimulator:
             async with self.router.lease(process) as stopped:
                 return await _unless(stopped, step(process), exchange)
         except LoadError as error:
-            raise named("llamacpp.load_failed", model=exchange.model) from error
+            failed = named("llamacpp.load_failed", model=exchange.model)
+            raise (ApiError(_GONE) if error.woken else failed) from error
 
 
 async def _unless(
