@@ -205,12 +205,13 @@ def serve(
 
 
 def sim(context: typer.Context) -> None:
-    """Run a simulated Ollama or OpenAI-compatible server, with faults on demand.
+    """Run a simulated Ollama, OpenAI-compatible server or llama.cpp router, with faults on demand.
 
     \b
     Examples:
       coreto sim ollama --port 11500 --model phi3:mini=2GB
       coreto sim openai --flavour openrouter --faults faults.json
+      coreto sim llamacpp --model small=1GB --memory 8GB
       coreto sim ollama --help
     """
     from coreto.simulators.command import run as run_simulator
