@@ -118,20 +118,20 @@ class LlamaCppRouter(OpenAICompatible):
         )
 
     async def describe(self, model: str) -> Described | None:
-        """From the header of the model's file, where the router is on this machine and tells which it is. Of
-        others only the weights' size is known, once they are loaded; ``metadata`` is then empty."""
+        """From the header of the model's file, where the router is on this machine and tells which it is; of
+        others only the weights' size is known, once they are loaded, and ``metadata`` is empty. ``context`` is one
+        slot's part of the tokens that are kept; where nobody has set them, of as many as the model can take."""
         listed = await self._find(model)
         files = listed.files
         if not files and listed.state == "loaded":
             files = await self._loaded_from(model)
-        if is_loopback_url(self._http.endpoint.base_url) and files:
-            headers = await asyncio.to_thread(_read_headers, files)
-            if headers:
-                weights = sum(header.tensor_bytes for header in headers)
-                return Described(headers[0].metadata, weights, listed.context, listed.slots)
-        if listed.weights:
-            return Described({}, listed.weights, listed.context, listed.slots)
-        return None
+        headers = await self._headers(files)
+        weights = sum(header.tensor_bytes for header in headers) or listed.weights
+        if not weights:
+            return None
+        metadata: Mapping[str, object] = headers[0].metadata if headers else {}
+        total = listed.total or _longest(metadata)
+        return Described(metadata, weights, total // listed.slots if total else None, listed.slots)
 
     async def load(self, model: str, *, context: int | None = None) -> None:
         """Returns when the model can answer; a sleeping one is woken.
@@ -218,6 +218,11 @@ class LlamaCppRouter(OpenAICompatible):
         path = parse_object(await self._get(f"/props?{query}")).get("model_path")
         return (path,) if isinstance(path, str) else ()
 
+    async def _headers(self, files: tuple[str, ...]) -> tuple[gguf.GgufHeader, ...]:
+        if not files or not is_loopback_url(self._http.endpoint.base_url):
+            return ()
+        return await asyncio.to_thread(_read_headers, files)
+
     async def _get(self, path: str) -> bytes:
         status, raw = await self._http.fetch("GET", path)
         if status != 200:
@@ -240,6 +245,12 @@ def _message(body: bytes) -> str:
         return openai_errors.read_fault(parse_object(body)).message
     except errors.GarbledError:
         return body[:300].decode(errors="replace")
+
+
+def _longest(metadata: Mapping[str, object]) -> int | None:
+    """Tokens that the model was made for."""
+    length = metadata.get(f"{metadata.get('general.architecture')}.context_length")
+    return length if isinstance(length, int) and length > 0 else None
 
 
 def _read_headers(files: tuple[str, ...]) -> tuple[gguf.GgufHeader, ...]:

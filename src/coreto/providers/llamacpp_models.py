@@ -41,14 +41,25 @@ class Listed:
         return name == self.name or name in self.aliases
 
     @property
-    def context(self) -> int | None:
-        """Tokens that all its requests share: as configured, else as loaded; ``None`` where the file decides."""
-        return _number(self._argument(_CONTEXT)) or self.window
-
-    @property
     def slots(self) -> int:
         """Requests that it answers at the same time."""
         return _number(self._argument(_SLOTS)) or AUTO_SLOTS
+
+    @property
+    def total(self) -> int | None:
+        """Tokens that are kept for all requests together; ``None`` where only the file, or the free memory, will
+        decide."""
+        given = _number(self._argument(_CONTEXT))
+        if given or self.window is None:
+            return given
+        return self.window if self._shared else self.window * self.slots
+
+    @property
+    def context(self) -> int | None:
+        """Tokens of one request; ``None`` as for ``total``."""
+        if self.window or self.total is None:
+            return self.window
+        return self.total if self._shared else self.total // self.slots
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -56,6 +67,12 @@ class Listed:
         model, *others = (self._argument(names) for names in _FILES)
         model = model or self.path
         return (model, *(path for path in others if path)) if model else ()
+
+    @property
+    def _shared(self) -> bool:
+        """Whether each request may take all that is free: so it is where nobody says how many there are."""
+        flags = {"--kv-unified", "-kvu"} & set(self.arguments)
+        return bool(flags) or _number(self._argument(_SLOTS)) is None
 
     def _argument(self, names: tuple[str, ...]) -> str | None:
         """The last value given by one of ``names``, as llama.cpp takes it."""

@@ -83,22 +83,26 @@ class TestListing:
         assert gemma.files == ()  # a projector alone says nothing
 
     @pytest.mark.parametrize(
-        ("arguments", "context", "slots"),
+        ("arguments", "window", "total", "context", "slots"),
         [
-            ((), None, AUTO_SLOTS),
-            (("--ctx-size", "8192", "--parallel", "2"), 8192, 2),
-            (("-c", "512", "-np", "1"), 512, 1),
-            (("--ctx-size", "512", "-c", "1024"), 1024, AUTO_SLOTS),  # the last one counts
-            (("--ctx-size", "0", "--parallel", "-1"), None, AUTO_SLOTS),  # the server decides
-            (("--ctx-size", "many", "--parallel"), None, AUTO_SLOTS),
-            (("--ctx-size", "9" * 5000), None, AUTO_SLOTS),
-            (("--ctx-size", "²"), None, AUTO_SLOTS),
+            ((), None, None, None, 4),
+            ((), 4096, 4096, 4096, 4),  # all share it
+            (("--ctx-size", "8192"), None, 8192, 8192, 4),
+            (("--ctx-size", "8192", "--parallel", "2"), None, 8192, 4096, 2),  # each has its part
+            (("--parallel", "2"), 4096, 8192, 4096, 2),
+            (("--ctx-size", "8192", "--parallel", "2", "--kv-unified"), None, 8192, 8192, 2),
+            (("-c", "512", "-np", "1"), None, 512, 512, 1),
+            (("--ctx-size", "512", "-c", "1024"), None, 1024, 1024, 4),  # the last one counts
+            (("--ctx-size", "0", "--parallel", "-1"), None, None, None, 4),  # the server decides
+            (("--ctx-size", "many", "--parallel"), None, None, None, 4),
+            (("--ctx-size", "9" * 5000), None, None, None, 4),
+            (("--ctx-size", "²"), None, None, None, 4),
         ],
     )
-    def test_arguments(self, arguments, context, slots) -> None:
-        """Window and slots are those that the process is started with, where they are given."""
-        listed = Listed("x", arguments=arguments)
-        assert (listed.context, listed.slots) == (context, slots)
+    def test_arguments(self, arguments, window, total, context, slots) -> None:
+        """Tokens and slots are those that the process is started with, or says that it has."""
+        listed = Listed("x", arguments=arguments, window=window)
+        assert (listed.total, listed.context, listed.slots) == (total, context, slots)
 
     def test_files(self) -> None:
         """The model's file comes first, and what is loaded beside it after."""
@@ -134,6 +138,7 @@ class TestListing:
             assert isinstance(listed.name, str)
             assert listed.slots >= 1
             assert listed.context is None or isinstance(listed.context, int)
+            assert listed.total is None or isinstance(listed.total, int)
             assert all(isinstance(path, str) for path in listed.files)
 
 
@@ -265,7 +270,7 @@ class TestCalls:
             return await router.models()
 
         sizes = {info.name: (info.size, info.context) for info in run(sim, work)}
-        assert sizes == {"small": (10**9, 2048), "middle": (None, 4096), "large": (None, 4096)}
+        assert sizes == {"small": (10**9, 512), "middle": (None, 1024), "large": (None, 1024)}
 
     def test_health(self, sim) -> None:
         """It tells its build and how much is loaded, and loads nothing for it."""
@@ -321,7 +326,7 @@ class TestLoading:
             return resident
 
         resident = run(sim, work)
-        assert (resident.context, resident.size) == (2048, 0)
+        assert (resident.context, resident.size) == (512, 0)  # a quarter of its 2048
 
     def test_wakes(self, sim) -> None:
         """A sleeping model is not resident; loading wakes it."""
@@ -483,12 +488,13 @@ class TestFailedLoads:
         assert sim.state()["states"]["small"] == "unloaded"
 
 
-def write_gguf(path, *, elements: int = 256) -> str:
-    """A model file of one tensor of ``elements`` 32-bit numbers."""
-    name = b"general.architecture"
+def write_gguf(path, *, elements: int = 256, length: int = 0) -> str:
+    """A model file of one tensor of ``elements`` 32-bit numbers, made for ``length`` tokens."""
+    name, longest = b"general.architecture", b"llama.context_length"
     keys = struct.pack("<Q", len(name)) + name + struct.pack("<IQ", 8, 5) + b"llama"
+    keys += struct.pack("<Q", len(longest)) + longest + struct.pack("<II", 4, length)
     tensor = struct.pack("<Q", 1) + b"t" + struct.pack("<IQIQ", 1, elements, 0, 0)
-    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 1) + keys + tensor
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 2) + keys + tensor
     path.write_bytes(head + bytes(-len(head) % 32) + bytes(4 * elements))
     return str(path)
 
@@ -505,7 +511,7 @@ class TestDescribe:
         for name in ("x", "y"):
             described = run(sim, lambda router, name=name: router.describe(name))
             assert described.metadata["general.architecture"] == "llama"
-            assert (described.weights, described.context, described.slots) == (1024, 512, 2)
+            assert (described.weights, described.context, described.slots) == (1024, 256, 2)
         assert sim.state()["loads"] == 0
 
     def test_with_its_projector(self, sim, tmp_path) -> None:
@@ -529,7 +535,16 @@ class TestDescribe:
 
         before, after = run(sim, work)
         assert before is None
-        assert (dict(after.metadata), after.weights, after.context) == ({}, 10**9, 2048)
+        assert (dict(after.metadata), after.weights, after.context, after.slots) == ({}, 10**9, 512, 4)
+
+    def test_without_a_limit(self, sim, tmp_path) -> None:
+        """Where nobody has said how many tokens are kept, they are as many as the model was made for."""
+        listed = [{"id": "x", "status": {"value": "unloaded", "args": ["--model", str(tmp_path / "x.gguf")]}}]
+        sim.add_faults({"kind": "status", "path": "/models", "status": 200, "body": {"data": listed}})
+        for length, context in ((8192, 2048), (0, None)):
+            write_gguf(tmp_path / "x.gguf", length=length)
+            described = run(sim, lambda router: router.describe("x"))
+            assert (described.context, described.slots) == (context, 4)
 
     def test_its_process_knows_its_file(self, sim, tmp_path) -> None:
         """Models of a cache are listed without a file; once they run, their process tells it."""
