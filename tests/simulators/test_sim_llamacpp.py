@@ -216,8 +216,8 @@ class TestLife:
         assert error(call(slow.url + CHAT + "?autoload=false", chat("small"))) == (503, "Loading model")
 
     @pytest.mark.parametrize("stream", [False, True])
-    def test_unload_cuts_calls(self, fetch, chat, stream) -> None:
-        """Nothing protects a call whose model is told to go."""
+    def test_unload_cuts_calls(self, call, fetch, chat, stream) -> None:
+        """A call whose model is told to go hears no more of it, and in the end the router's own words."""
         with started("--latency", "30") as sim:
 
             async def both():
@@ -228,11 +228,11 @@ class TestLife:
                 return await cut
 
             got = asyncio.run(both())
-            if stream:
-                assert "[DONE]" not in got.events
-                assert got.error
-            else:
-                assert (got.status, got.body) == (500, b"proxy error: Failed to read connection")
+            assert got.error == ""
+            assert got.body.endswith(b"proxy error: Failed to read connection")
+            assert got.status == (200 if stream else 500)
+            assert b"[DONE]" not in got.body
+            assert status(call, sim, "small") == {"value": "unloaded", "failed": True, "exit_code": 1}
 
     def test_sleep(self, router, call, chat) -> None:
         """One that sleeps has given its memory back, is still listed with its figures, and wakes for any request."""

@@ -65,8 +65,9 @@ def build_app(options: RouterOptions, seed: int = 0, rules: tuple[FaultRule, ...
     return app
 
 
-async def _sign(_: web.Request, response: web.StreamResponse) -> None:
+async def _sign(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = "llama.cpp"
+    request[wire.BEGUN] = response
 
 
 def _generic(status: int) -> ErrorBody:

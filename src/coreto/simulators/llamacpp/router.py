@@ -2,7 +2,8 @@
 
 As in the router itself: at most ``models_max`` run; a request for one more waits until one that is idle has left,
 least recently used first; a load asked for outright is refused when none is idle. Nobody looks at the memory: a
-process that finds none left ends with exit code 1. One that is told to go while it loads is killed.
+process that finds none left ends with exit code 1. One that is told to go while it loads is killed; one that still
+has requests answers no further, and is killed after ten seconds.
 """
 
 import asyncio
@@ -13,7 +14,8 @@ from enum import StrEnum
 
 from coreto.simulators.llamacpp.models import RouterModel
 
-_STOP_SECONDS = 0.5
+_STOP_SECONDS = 0.1
+_STOP_TIMEOUT = 10.0
 _KILLED = 1
 
 
@@ -69,7 +71,8 @@ class Process:
     #: loaded before, in this life: the list then tells its figures
     told: bool = False
     timer: asyncio.TimerHandle | None = None
-    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    told_to_go: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def running(self) -> bool:
@@ -143,18 +146,21 @@ class Router:
         """Let it go, whatever runs in it; returns before it has gone."""
         if not process.running or process.stopping:
             return
-        killed = process.state is State.LOADING
         process.stopping = True
-        process.stopped.set()
+        process.told_to_go.set()
         if process.timer is not None:
             process.timer.cancel()
-        seconds = 0.0 if killed else _STOP_SECONDS
-        self._later(process, seconds, lambda: self._end(process, _KILLED if killed else 0))
+        seconds, exit_code = _STOP_SECONDS, 0
+        if process.state is State.LOADING:
+            seconds, exit_code = 0.0, _KILLED
+        elif process.requests:
+            seconds, exit_code = _STOP_TIMEOUT, _KILLED
+        self._later(process, seconds, lambda: self._end(process, exit_code))
         self._changed()
 
     @asynccontextmanager
-    async def lease(self, process: Process) -> AsyncGenerator[asyncio.Event, None]:
-        """Hold the model, loaded, while inside; the event says that its process has been told to go.
+    async def lease(self, process: Process) -> AsyncGenerator[None, None]:
+        """Hold the model, loaded, while inside.
 
         Raises `LoadError`. Giving up while waiting leaves nothing behind.
         """
@@ -162,7 +168,7 @@ class Router:
         process.requests += 1
         self._use(process)
         try:
-            yield process.stopped
+            yield
         finally:
             process.requests -= 1
             self._changed()
@@ -227,7 +233,7 @@ class Router:
         self.loads += 1
         self._ports += 1
         process.port = self._ports
-        process.stopped = asyncio.Event()
+        process.told_to_go, process.ended = asyncio.Event(), asyncio.Event()
         process.told = False
         self._use(process)
         self._set(process, State.LOADING)
@@ -257,7 +263,8 @@ class Router:
     def _end(self, process: Process, exit_code: int) -> None:
         process.timer = None
         process.stopping = False
-        process.stopped.set()
+        process.told_to_go.set()
+        process.ended.set()
         process.exit_code = exit_code
         process.port = 0
         self._set(process, State.UNLOADED)

@@ -18,8 +18,10 @@ from coreto.simulators.openai import wire as openai
 from coreto.simulators.openai.wire import OpenAIOptions, OpenAISimulator
 
 BUILD = "b10434-sim"
+#: Where a request keeps its response, once that has begun.
+BEGUN = "response"
 _NO_CAUSE = "invalid_request_error"
-_GONE = ErrorBody(500, "proxy error: Failed to read connection")
+_GONE = "proxy error: Failed to read connection"
 _BAD_JSON = llamacpp(
     500,
     "[json.exception.parse_error.101] parse error at line 1, column 1: attempting to parse an empty input; "
@@ -105,38 +107,40 @@ class RouterSimulator:
     async def passed_on(
         self, exchange: Exchange, step: Callable[[Process], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Run ``step`` while the body's model is loaded; when its process is told to go meanwhile, break off."""
+        """Run ``step`` while the body's model is loaded; when its process is told to go meanwhile, nothing more
+        comes from it until it has ended, and then a line of plain text."""
         self.authorize(exchange)
         if exchange.record.body is None:
             raise ApiError(_BAD_JSON)
         process = self.process_for(exchange, exchange.model)
         exchange.model = process.model.name
         try:
-            async with self.router.lease(process) as stopped:
-                return await _unless(stopped, step(process), exchange)
+            async with self.router.lease(process):
+                return await _while_it_lives(process, step(process), exchange)
         except LoadError as error:
             failed = named("llamacpp.load_failed", model=exchange.model)
-            raise (ApiError(_GONE) if error.woken else failed) from error
+            raise (ApiError(ErrorBody(500, _GONE)) if error.woken else failed) from error
 
 
-async def _unless(
-    stopped: asyncio.Event, work: Awaitable[web.StreamResponse], exchange: Exchange
+async def _while_it_lives(
+    process: Process, work: Awaitable[web.StreamResponse], exchange: Exchange
 ) -> web.StreamResponse:
-    answer, end = asyncio.ensure_future(work), asyncio.ensure_future(stopped.wait())
+    answer = asyncio.ensure_future(work)
+    told = asyncio.ensure_future(process.told_to_go.wait())
     try:
-        await asyncio.wait({answer, end}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({answer, told}, return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
             return answer.result()
     finally:
         answer.cancel()
-        end.cancel()
-        await asyncio.wait({answer, end})
-    if not exchange.stream:
-        raise ApiError(_GONE)
-    exchange.record.cut_by_us = True
-    if exchange.request.transport is not None:
-        exchange.request.transport.abort()
-    return web.Response(status=500)
+        told.cancel()
+        await asyncio.wait({answer, told})
+    await process.ended.wait()
+    begun: web.StreamResponse | None = exchange.request.get(BEGUN)
+    if begun is None:
+        raise ApiError(ErrorBody(500, _GONE))
+    await begun.write(_GONE.encode())
+    return begun
 
 
 async def chat(sim: RouterSimulator, exchange: Exchange) -> web.StreamResponse:
