@@ -5,8 +5,9 @@ from coreto.residency.model import ModelId
 from coreto.residency.state import Entry, House, Phase
 
 
-def predicted_wait(house: House, model: ModelId, view: turns.View) -> float:
+def predicted_wait(house: House, model: ModelId, view: turns.View, coming: int = 0) -> float:
     """Seconds until a request for ``model`` that came now would start; infinite where the host lacks the model.
+    ``coming``: others for it that the house does not know of yet.
 
     The sum of: what runs and waits for the model already; where it is not in memory, its load; before that, the
     turns of those who have the memory now and of those who wait for longer, each no longer than a turn may be.
@@ -14,7 +15,7 @@ def predicted_wait(house: House, model: ModelId, view: turns.View) -> float:
     entry = house.entries.get(model)
     if entry is None:
         return float("inf")
-    own = _queued(house, entry)
+    own = _queued(house, entry, coming)
     if entry.phase is Phase.READY:
         return own + _turns_before(house, entry, view) if _is_barred(view, entry) else own
     loading = next((e for e in house.entries.values() if e.phase is Phase.LOADING), None)
@@ -28,10 +29,10 @@ def predicted_wait(house: House, model: ModelId, view: turns.View) -> float:
     return own + before + house.load_seconds(entry)
 
 
-def _queued(house: House, entry: Entry) -> float:
+def _queued(house: House, entry: Entry, coming: int = 0) -> float:
     """Seconds of work that is before a new request of the same model."""
     service = house.rates.service_seconds(entry.hosted.id)
-    before = len(entry.queue) + len(entry.holders) - (entry.hosted.slots - 1)
+    before = len(entry.queue) + len(entry.holders) + coming - (entry.hosted.slots - 1)
     return max(before, 0) * service / entry.hosted.slots
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from coreto.clock import Clock
-from coreto.errors import CallError
+from coreto.errors import CallError, UnreachableError
 from coreto.providers.base import LocalEngine
 from coreto.residency.effects import Effects, Note
 from coreto.residency.model import ModelId, PlanId, Rules, Step
@@ -19,6 +19,9 @@ from coreto.residency.status import HostStatus
 
 #: Happenings that are remembered for the status.
 REMEMBERED = 32
+#: Seconds that an engine may take to describe a model, and before one that it could not describe is looked up again.
+DESCRIBED_WITHIN = 15.0
+LOOK_AGAIN = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Host:
         self._on_note = on_note
         self._known: dict[ModelId, Sized] = {}
         self._learning: dict[ModelId, asyncio.Task[Sized]] = {}
+        self._failed_at: dict[ModelId, float] = {}
         self._residency = Residency(engine, self._scheduler, clock=clock, measure=counted, on_note=self._note)
 
     def _scheduler(self, effects: Effects) -> Scheduler:
@@ -84,22 +88,46 @@ class Host:
         known = self._known.get(full)
         if known is not None:
             return known
+        task = self._learning_of(full)
+        await asyncio.wait({task})  # whoever of them goes
+        if task.cancelled():
+            raise UnreachableError(f"the host {self.name!r} is closed")
+        return task.result()
+
+    def look_up(self, model: str) -> None:
+        """See to it that :meth:`predicted_wait` knows ``model`` soon, if its engine has it; does not wait."""
+        full = self.terms.full_name(model)
+        failed_at = self._failed_at.get(full)
+        if full in self._known or (
+            failed_at is not None and self._clock.monotonic() < failed_at + LOOK_AGAIN
+        ):
+            return
+        self._learning_of(full)
+
+    def _learning_of(self, full: ModelId) -> "asyncio.Task[Sized]":
         task = self._learning.get(full)
-        if task is None:  # one for all who ask at the same time, whoever of them goes
+        if task is None:  # one for all who ask at the same time
             task = self._learning[full] = asyncio.create_task(self._learn(full))
             task.add_done_callback(partial(self._learned, full))
-        return await asyncio.shield(task)
+        return task
 
     async def _learn(self, full: ModelId) -> Sized:
-        found = sized(full, await self._engine.describe(full), self.terms.wanted, self.terms.budget)
+        try:
+            async with asyncio.timeout(DESCRIBED_WITHIN):
+                described = await self._engine.describe(full)
+        except TimeoutError:
+            raise UnreachableError(
+                f"{self.name!r} did not describe {full!r} within {DESCRIBED_WITHIN:g} s"
+            ) from None
+        found = sized(full, described, self.terms.wanted, self.terms.budget)
         self._known[full] = found
         self._residency.offer([found.hosted])
         return found
 
     def _learned(self, full: ModelId, task: "asyncio.Task[Sized]") -> None:
         self._learning.pop(full, None)
-        if not task.cancelled():
-            task.exception()  # nobody may be waiting for it any more
+        if not task.cancelled() and task.exception() is not None:  # nobody may be waiting for it any more
+            self._failed_at[full] = self._clock.monotonic()
 
     async def announce(self, plan: PlanId, steps: Sequence[tuple[str, int]]) -> None:
         """Say which models ``plan`` will ask for, with the calls of each, in order; nothing: it is over. What the

@@ -7,6 +7,7 @@ unloading, looking) runs beside it and comes back as one more event.
 import asyncio
 import contextlib
 import itertools
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -95,6 +96,7 @@ class Residency:
         self._on_note = on_note
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._answers: dict[RequestId, asyncio.Future[Lease | Rejection]] = {}
+        self._coming: Counter[ModelId] = Counter()
         self._names = map(str, itertools.count(1))
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.Task[None] | None = None
@@ -139,7 +141,8 @@ class Residency:
         name = next(self._names)
         answer: asyncio.Future[Lease | Rejection] = asyncio.get_running_loop().create_future()
         self._answers[name] = answer
-        self._post(partial(self._scheduler.on_request, Request(name, model, spill_after, plan)))
+        self._coming[model] += 1
+        self._post(partial(self._arrive, Request(name, model, spill_after, plan)))
         try:
             found = await answer
         except asyncio.CancelledError:  # it may have been granted in this moment
@@ -149,6 +152,10 @@ class Residency:
             self._end_turn(name)
             raise _error_of(found)
         return Turn(found, partial(self._end_turn, name))
+
+    def _arrive(self, request: Request, now: float) -> None:
+        self._coming[request.model] -= 1
+        self._scheduler.on_request(request, now)
 
     def _end_turn(self, name: RequestId) -> None:
         self._answers.pop(name, None)
@@ -163,8 +170,10 @@ class Residency:
         self._post(partial(self._scheduler.on_announce, plan, tuple(steps)))
 
     def predicted_wait(self, model: ModelId, now: float | None = None) -> float:
-        """Seconds that a lease of ``model`` would wait if it were asked for now."""
-        return self._scheduler.predicted_wait(model, self._clock.monotonic() if now is None else now)
+        """Seconds that a lease of ``model`` would wait if it were asked for now. Who has asked in this same moment
+        counts, so that not all of a burst see the same empty queue."""
+        now = self._clock.monotonic() if now is None else now
+        return self._scheduler.predicted_wait(model, now, self._coming[model])
 
     def status(self) -> HostStatus:
         """What is in memory, who uses it and who waits."""
@@ -183,7 +192,8 @@ class Residency:
         if tasks:
             await asyncio.wait(tasks)
         owner, self._owner = self._owner, None
-        owner.result()
+        if not owner.cancelled():  # as it is when the loop itself ends
+            owner.result()
 
     # --- the owner
 

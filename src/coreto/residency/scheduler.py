@@ -69,10 +69,11 @@ class Scheduler:
 
     # --- what can be asked
 
-    def predicted_wait(self, model: ModelId, now: float) -> float:
-        """Seconds that a request for ``model`` would wait if it came now: for its turn, the load and the queue."""
+    def predicted_wait(self, model: ModelId, now: float, coming: int = 0) -> float:
+        """Seconds that a request for ``model`` would wait if it came now: for its turn, the load and the queue.
+        ``coming``: others for it that have not come here yet."""
         self.house.age(now)
-        return predicted_wait(self.house, model, self.house.view(now))
+        return predicted_wait(self.house, model, self.house.view(now), coming)
 
     # --- requests
 

@@ -82,8 +82,7 @@ class Fallback:
     6. asked, found retired or missing: its successor takes its place;
     7. asked, answered, and the answer looks wrong (only where the role escalates): kept for when nobody else
        has one, and the next one is asked;
-    8. not in memory for too long to come: one off this machine is asked first, and this one again when nobody
-       else is left;
+    8. not in memory for too long to come: one off this machine is asked in its place, and it again after that one;
     9. asked, and failed: the next one is asked. If the caller has seen a part of the answer, only where it
        can go on from that part, or the client agreed to forget it.
 
@@ -101,7 +100,7 @@ class Fallback:
         self._blocked: list[tuple[Candidate, Block]] = []
         #: of those that were passed by, who gets a chance all the same
         self._spared: deque[Candidate] | None = None
-        self._spilled: deque[Candidate] = deque()
+        self._has_spilled = False
         self._doubtful: tuple[Candidate, tuple[Chunk | Whole, ...]] | None = None
 
     def open(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
@@ -193,13 +192,11 @@ class Fallback:
         while self._waiting:
             candidate = self._waiting.popleft()
             if not self._passed_by(candidate, call):
-                return (
-                    candidate if candidate.host is None else hosting.where_soonest(candidate, self._waiting)
-                )
+                if candidate.host is None:
+                    return candidate
+                return hosting.where_soonest(candidate, self._waiting, self.ward.health)
             if self._blocked and self._blocked[-1][0] is candidate:
                 self._replace(candidate, _gone(self._blocked[-1][1]))
-        if self._spilled:
-            return self._spilled.popleft()
         if self._spared is None:
             cheap = [candidate for candidate, block in self._blocked if block.soft]
             self._spared = deque(cheap or await self._soonest(call))
@@ -208,11 +205,7 @@ class Fallback:
     @property
     def is_last(self) -> bool:
         """Whether nobody can be asked after the one that :meth:`_next` gave."""
-        return (
-            not self._spared
-            and not self._spilled
-            and all(self.ward.health.block(c.deployment) for c in self._waiting)
-        )
+        return not self._spared and all(self.ward.health.block(c.deployment) for c in self._waiting)
 
     def doubt_of(self, candidate: Candidate, call: Call) -> attempt.Doubt | None:
         """What looks wrong in an answer of ``candidate``; ``None`` where nobody asks: it is not on this machine,
@@ -235,8 +228,8 @@ class Fallback:
         if isinstance(error, RejectedError) and _turns(asked) == _turns(call):  # 3: not about what we added
             return True
         self._causes.append(error)
-        if isinstance(error, BudgetError) and self._refuses:
-            return True
+        if isinstance(error, BudgetError) and self._refuses and not self._has_spilled:
+            return True  # (where it was only to save waiting, one on this machine is still to be asked)
         return self.journal.committed and not self._may_go_on(call, error)  # 9
 
     def asked(self, candidate: Candidate, call: Call) -> Call:
@@ -290,10 +283,10 @@ class Fallback:
             return await hosting.turn(host, call, worth, started)
         except SpilledError as error:
             self._skip(candidate, f"{error.code}: {error.message}")
-            self._spilled.append(candidate)
             if other is not None:
+                self._has_spilled = True
                 self._waiting.remove(other)
-                self._waiting.appendleft(other)
+                self._waiting.extendleft((candidate, other))
             raise
         except (QueueFullError, TimedOutError) as error:
             self._skip(candidate, f"{error.code}: {error.message}")
@@ -443,10 +436,13 @@ class _Tries:
         places = fallback.ward.places(self._candidate)
         host, turn = self._candidate.host, None
         try:
+            if host is not None:  # before the place, or those who wait for one model keep others from theirs
+                turn = await self._hosted(host)
+                left = asked.deadline - fallback.ward.clock.monotonic()
             await places.enter(None if left == math.inf else left)
-            if host is not None:
-                turn = await self._hosted(host, places)
         except BaseException as error:
+            if turn is not None:
+                turn.end()
             if reservation is not None:
                 reservation.release()
             if isinstance(error, TimeoutError):
@@ -454,12 +450,8 @@ class _Tries:
             raise
         return _Try(fallback, self._candidate, asked, reservation, turn)
 
-    async def _hosted(self, host: Host, places: Places) -> Turn:
-        try:
-            turn = await self._fallback.hosted(self._candidate, host, self.asked)
-        except BaseException:
-            places.leave()
-            raise
+    async def _hosted(self, host: Host) -> Turn:
+        turn = await self._fallback.hosted(self._candidate, host, self.asked)
         if turn.lease.context is not None:  # another window would reload the model
             self.asked = self.asked._replace(context=turn.lease.context)
         return turn

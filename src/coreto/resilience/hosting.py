@@ -12,11 +12,16 @@ from coreto.resilience.health import HealthBook
 from coreto.resilience.plan import Candidate
 
 
-def where_soonest(candidate: Candidate, waiting: deque[Candidate]) -> Candidate:
+def where_soonest(candidate: Candidate, waiting: deque[Candidate], health: HealthBook) -> Candidate:
     """``candidate``, or the one of ``waiting`` that has the same model on a host where its turn comes sooner: they
     change places. Of equals the first, so that a model is not loaded in two places without need."""
     model = candidate.deployment.model
-    twins = [candidate, *(c for c in waiting if c.host is not None and c.deployment.model == model)]
+    twins = [candidate]
+    for other in waiting:
+        if other.host is None or other.deployment.model != model or health.block(other.deployment):
+            continue
+        other.host.look_up(model)
+        twins.append(other)
     if len(twins) == 1:
         return candidate
     best = min(twins, key=_wait)
