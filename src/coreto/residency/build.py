@@ -75,7 +75,7 @@ def require_room(host: Host, models: Iterable[ModelInfo]) -> None:
 
 
 def _wanted(settings: Settings, provider: str, named: Callable[[str], str], slots: int) -> Wanted:
-    """Of several roles with windows of their own the longest counts, so that no change of role reloads a model."""
+    """Of several windows that are asked for the longest counts, so that no change of role reloads a model."""
     memory: dict[str, int] = {}
     context: dict[str, int] = {}
     for role in settings.roles.values():
@@ -90,7 +90,7 @@ def _wanted(settings: Settings, provider: str, named: Callable[[str], str], slot
         if known.memory:
             memory[named(model)] = known.memory
         if known.context:
-            context[named(model)] = known.context
+            context[named(model)] = max(known.context, context.get(named(model), 0))
     return Wanted(memory, context, slots)
 
 

@@ -65,11 +65,10 @@ def sized(model: ModelId, described: Described | None, wanted: Wanted, budget: i
     else:
         memory, source = None, "unknown"
     small = _small_context(shape, context, slots, budget) if shape and worked_out else None
-    less = (
-        worked_out.total - estimate(shape, small * slots, slots=slots).total
-        if shape and worked_out and small
-        else 0
-    )
+    small_memory: int | None = None
+    if shape and worked_out and small and memory is not None:  # of what was declared, the same part
+        smaller = estimate(shape, small * slots, slots=slots).total
+        small_memory = memory * smaller // worked_out.total
     hosted = Hosted(
         model,
         memory,
@@ -77,7 +76,7 @@ def sized(model: ModelId, described: Described | None, wanted: Wanted, budget: i
         declared=declared is not None,
         slots=slots,
         small_context=small,
-        small_memory=None if memory is None or small is None else memory - less,
+        small_memory=small_memory,
     )
     return Sized(hosted, source, context, worked_out)
 
