@@ -77,7 +77,7 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EmbedCall:
-    """One embeddings request (OpenAI shape) on its way down."""
+    """One embeddings request (OpenAI shape) on its way down. ``context``: as of a :class:`Call`."""
 
     id: str
     body: Json
@@ -87,6 +87,7 @@ class EmbedCall:
     user: str | None = None
     run: str | None = None
     traceparent: str | None = None
+    context: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

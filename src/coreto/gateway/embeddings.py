@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import replace
 
-from coreto.errors import CallError, ExhaustedError, TimedOutError, UnsupportedError
+from coreto.errors import CallError, ExhaustedError, QueueFullError, TimedOutError, UnsupportedError
 from coreto.gateway.settle import Settlement
 from coreto.messages import Attempt, EmbedCall, Json, Trace, Usage, usage_of
 from coreto.providers.base import Embedder
@@ -45,18 +45,18 @@ async def _attempt(
     call: EmbedCall, chosen: Candidate, embedder: Embedder, ward: Ward, journal: Journal
 ) -> Json:
     deployment = chosen.deployment
-    asked = replace(call, model=deployment.model, limits=chosen.limits)
+    asked = replace(call, model=deployment.model, limits=chosen.limits, context=chosen.window)
     places = ward.places(chosen)
     reservation = await ward.budgets.admit(call, deployment) if ward.budgets else None
-    turn: Turn | None = None
     try:
-        await places.enter(None)
-        if chosen.host is not None:
-            turn = await _turn(chosen.host, asked, places)
+        turn = await _turn(chosen.host, asked, chosen, ward, journal) if chosen.host is not None else None
+        await _enter(places, turn)
     except BaseException:
         if reservation is not None:
             reservation.release()
         raise
+    if turn is not None and turn.lease.context is not None:  # another window would reload the model
+        asked = replace(asked, context=turn.lease.context)
     started = ward.clock.monotonic()
     ward.health.starting(deployment)
     usage = Usage()
@@ -97,9 +97,32 @@ async def _attempt(
         )
 
 
-async def _turn(host: Host, asked: EmbedCall, places: Places) -> Turn:
+async def _enter(places: Places, turn: Turn | None) -> None:
+    try:
+        await places.enter(None)
+    except BaseException:
+        if turn is not None:
+            turn.end()
+        raise
+
+
+async def _turn(host: Host, asked: EmbedCall, chosen: Candidate, ward: Ward, journal: Journal) -> Turn:
+    """A turn of the call's model; a failure is noted as an attempt's."""
+    started = ward.clock.monotonic()
     try:
         return await host.turn(asked.model, plan=asked.run)
-    except BaseException:
-        places.leave()
+    except CallError as error:
+        seconds = ward.clock.monotonic() - started
+        if not isinstance(error, QueueFullError):
+            ward.health.starting(chosen.deployment)
+            ward.health.failed(chosen.deployment, error, seconds, asked.label)
+        journal.attempts.append(
+            Attempt(
+                chosen.deployment.id,
+                error.code,
+                seconds * 1000,
+                local=chosen.deployment.local,
+                detail=error.message,
+            )
+        )
         raise

@@ -30,8 +30,12 @@ class Memory:
 
     def holds(self, deployment: Deployment) -> bool:
         """Whether ``deployment`` can answer without a load."""
-        names = {deployment.id, f"{deployment.provider}/{full_name(deployment.model)}"}
-        return self.loaded is not None and not names.isdisjoint(self.loaded)
+        return self.loaded is not None and not names_of(deployment).isdisjoint(self.loaded)
+
+
+def names_of(deployment: Deployment) -> frozenset[str]:
+    """The ids under which an engine may list ``deployment``."""
+    return frozenset({deployment.id, f"{deployment.provider}/{full_name(deployment.model)}"})
 
 
 async def ask_engines(

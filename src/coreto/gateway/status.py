@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from coreto.gateway.memory import Memory
+from coreto.gateway.memory import Memory, names_of
 from coreto.messages import Json
 from coreto.providers.catalog import Deployment, split_id
 from coreto.providers.discovery import Inventory
@@ -23,7 +23,7 @@ def status(
     """The keys of R13 and R11. What is not known yet is ``None``, never 0."""
     deployments = [_deployment(d, health) for d in directory.deployments.values()]
     up = {d["id"] for d in deployments if d["available"] and _site_up(d["id"], inventory)}
-    current = memory.current or _latest(health)
+    current = _as_configured(memory.current, directory) or _latest(health)
     return {
         "cloud_available": any(d["id"] in up for d in deployments if not d["local"]),
         "local_available": any(d["id"] in up for d in deployments if d["local"]),
@@ -116,6 +116,12 @@ def _provider(name: str, site: Site, inventory: Inventory) -> Json:
         "until": found.health.until if found else None,
         "models": len(found.models) if found else None,
     }
+
+
+def _as_configured(current: str | None, directory: Directory) -> str | None:
+    """The id by which the roles know what an engine lists with its tag."""
+    same = (d.id for d in directory.deployments.values() if current in names_of(d))
+    return next(same, current)
 
 
 def _latest(health: HealthBook) -> str | None:

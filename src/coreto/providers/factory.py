@@ -85,10 +85,12 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
             local = True
         case "ollama":
             endpoint = _endpoint(name, url, section, key, local=local, reach=reach)
-            keep_alive = section.keep_alive
-            if keep_alive is None and section.memory_budget is not None:
+            keep_alive, managed = section.keep_alive, section.memory_budget is not None
+            if keep_alive is None and managed:
                 keep_alive = KEPT  # who leaves, and when, is decided here, not by five idle minutes
-            provider = embedder = engine = Ollama(endpoint, keep_alive=keep_alive, clock=clock)
+            provider = embedder = engine = Ollama(
+                endpoint, keep_alive=keep_alive, managed=managed, clock=clock
+            )
         case "ollama-cloud" if key is None:
             daemon = settings.providers.get("ollama")
             url = (daemon.base_url or daemon.host or url) if daemon else url

@@ -50,19 +50,22 @@ def daemon_name(model: str) -> str:
 
 
 class Ollama:
-    """One Ollama server. ``keep_alive``: as in Ollama's API, for local models."""
+    """One Ollama server. ``keep_alive``: as in Ollama's API, for local models. ``managed``: they are loaded and
+    unloaded as somebody plans, so that no request may reload or keep one by what it says."""
 
     def __init__(
         self,
         endpoint: Endpoint,
         *,
         keep_alive: str | float | None = None,
+        managed: bool = False,
         clock: Clock | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._http = Http(endpoint)
         self._local = endpoint.local
         self._keep_alive = keep_alive
+        self._managed = managed
         self._clock = clock or SystemClock()
         self._now = now
         self._stubs: frozenset[str] = frozenset()
@@ -112,6 +115,8 @@ class Ollama:
         body, unmapped = native.to_ollama(
             call.body, name, stream=call.stream, context=call.context if local else None, structured=local
         )
+        if local and self._managed:
+            unmapped = (*unmapped, *native.leave_loaded(body, call.context))
         if local and self._keep_alive is not None:
             body.setdefault("keep_alive", self._keep_alive)
         reply = await self._post("/api/chat", body, call, local=local)
@@ -148,9 +153,11 @@ class Ollama:
     async def embed(self, call: EmbedCall) -> Json:
         name = self.wire_name(call.model)
         local = await self._stays_here(name, call.label)
-        asked = {"model": name, "input": call.body.get("input")}
+        asked: Json = {"model": name, "input": call.body.get("input")}
         if call.body.get("dimensions"):
             asked["dimensions"] = call.body["dimensions"]
+        if local and call.context is not None:
+            asked["options"] = {"num_ctx": call.context}
         reply = await self._post("/api/embed", asked, call, local=local)
         try:
             body = parse_object(await reply.read())

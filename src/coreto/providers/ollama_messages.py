@@ -23,6 +23,8 @@ _OPTIONS = {
     "max_completion_tokens": "num_predict",
 }
 _SAME = frozenset({"tools", "think", "logprobs", "top_logprobs", "keep_alive"})
+#: Options that a loaded model cannot change: others than its own load it anew.
+_RUNNER = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread")
 _ELSEWHERE = frozenset({"model", "messages", "stream", "stream_options", "response_format", "options"})
 _SCHEMA_PROMPT = "Answer with one JSON value only, no other text, that is valid against this JSON schema:\n"
 _JSON_PROMPT = "Answer with one JSON object only, no other text."
@@ -59,6 +61,22 @@ def to_ollama(
         out["options"] = options
     _constrain(out, body.get("response_format"), structured=structured)
     return out, tuple(unmapped)
+
+
+def leave_loaded(out: Json, context: int | None) -> tuple[str, ...]:
+    """Take out of a native request what would load the model anew or let it go: options of its runner other than
+    ``context``, and ``keep_alive``. What was taken out, by name."""
+    options = as_object(out.get("options"))
+    taken = [f"options.{name}" for name in _RUNNER if name in options]
+    if context is not None and "num_ctx" in options:
+        taken.remove("options.num_ctx")
+    for name in taken:
+        del options[name.removeprefix("options.")]
+    if not options:
+        out.pop("options", None)
+    if out.pop("keep_alive", None) is not None:
+        taken.append("keep_alive")
+    return tuple(taken)
 
 
 def _constrain(out: Json, wanted: object, *, structured: bool) -> None:
