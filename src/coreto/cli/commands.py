@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
     """Add every command to ``app``."""
     app.command("ask")(ask)
     app.command("status")(status)
+    app.command("ps")(ps)
     app.command("doctor")(doctor)
     app.command("costs")(costs)
     app.command("serve")(serve)
@@ -125,6 +126,32 @@ def status(context: typer.Context, *, json: Json = False) -> None:
     from coreto.cli.status import status
 
     raise typer.Exit(run(status(flags_of(context), as_json=json)))
+
+
+def ps(
+    context: typer.Context,
+    *,
+    json: Json = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show it again each second until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Show which models are in memory, who uses them, who waits, and the latest switches.
+
+    Asks the running server if there is one; else the engines alone.
+
+    \b
+    Examples:
+      coreto ps
+      coreto ps --watch
+      coreto ps --json
+    """
+    from coreto.cli.ps import ps
+    from coreto.cli.running import run
+
+    if json and watch:
+        raise typer.BadParameter("give either --json or --watch, not both")
+    raise typer.Exit(run(ps(flags_of(context), as_json=json, watch=watch)))
 
 
 def doctor(

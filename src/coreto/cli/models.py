@@ -8,9 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from coreto.app import App, running
-from coreto.cli import figures
+from coreto.cli import figures, memory
 from coreto.cli.flags import Flags
 from coreto.cli.terminal import console, print_json, say
+from coreto.cli.texts import Texts
+from coreto.errors import CallError
 from coreto.ledger.pricing import LOCAL, Price
 from coreto.messages import Json
 from coreto.providers.base import ModelInfo
@@ -64,10 +66,12 @@ async def show_model(flags: Flags, name: str, *, as_json: bool) -> int:
             return _show_role(name, plan, as_json=as_json)
         deployment = directory.deployments.get(name) or plan.candidates[0].deployment
         facts = _facts(app, deployment, _states(await app.status()))
+        texts = Texts(app.settings.language)
+        explained, problem = await _explained(app, deployment)
     if as_json:
-        print_json(
-            {"id": deployment.id, "facts": {f.name: {"value": f.value, "source": f.source} for f in facts}}
-        )
+        known_facts = {f.name: {"value": f.value, "source": f.source} for f in facts}
+        taken = memory.as_json(explained) if explained else {"problem": problem} if problem else None
+        print_json({"id": deployment.id, "facts": known_facts, "memory": taken})
         return 0
     table = Table(title=deployment.id, title_justify="left", header_style="bold")
     for column in ("", "value", "from"):
@@ -75,7 +79,19 @@ async def show_model(flags: Flags, name: str, *, as_json: bool) -> int:
     for fact in facts:
         table.add_row(fact.name, fact.shown, fact.source)
     console().print(table)
+    if explained is not None:
+        console().print(memory.table(deployment.provider, explained, texts))
+    elif problem is not None:
+        say(texts("memory.problem", problem=problem), style="red")
     return 0
+
+
+async def _explained(app: App, deployment: Deployment) -> tuple[memory.Explained | None, str | None]:
+    """What it takes in memory, or why nobody can tell."""
+    try:
+        return await memory.explain(app, deployment), None
+    except CallError as error:
+        return None, error.message
 
 
 def _show_role(name: str, plan: Plan, *, as_json: bool) -> int:
@@ -119,6 +135,9 @@ def _state(app: App, deployment: Deployment, states: dict[str, Json]) -> Json:
     if deployment.model not in names and deployment.local:
         if site is None or site.kind not in ("ollama", "embedded"):
             return {"state": "not listed", "detail": f"{deployment.provider} does not have it"}
+        section = app.settings.models.get(deployment.id)
+        if section is not None and section.path is not None:
+            return {"state": "not usable", "detail": f"{section.path} is missing, or no GGUF file"}
         return {"state": "not pulled", "detail": f"coreto models pull {_pull_name(deployment)}"}
     return {"state": "ready", "detail": None}
 

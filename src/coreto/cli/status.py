@@ -79,11 +79,20 @@ def _summary(shown: Json, card: OwnerCard | None, texts: Texts) -> list[str]:
     if shown.get("current_model"):
         lines.append(texts("status.current", model=shown["current_model"]))
     if shown.get("vram_used_gb") is not None:
-        total = shown.get("vram_total_gb")
-        lines.append(
-            texts("status.memory", used=shown["vram_used_gb"], total=f" / {total} GB" if total else "")
-        )
+        lines.append(_memory(shown, texts))
     return lines
+
+
+def _memory(shown: Json, texts: Texts) -> str:
+    used, total = _gigabytes(shown["vram_used_gb"], texts), shown.get("vram_total_gb")
+    whole = _gigabytes(total, texts) if total else ""
+    if shown.get("residency"):
+        return texts("status.budget", used=used, total=whole)
+    return texts("status.memory", used=used, total=f" / {whole} GB" if whole else "")
+
+
+def _gigabytes(gb: float, texts: Texts) -> str:
+    return f"{gb:.1f}".replace(".", texts.decimal)
 
 
 def _providers(shown: Json, texts: Texts) -> Table:

@@ -1,4 +1,4 @@
-"""Everything that `ask`, `status`, `doctor` and `costs` say to people, in English and Portuguese."""
+"""Everything that `ask`, `status`, `ps`, `doctor` and `costs` say to people, in English and Portuguese."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -101,6 +101,10 @@ _STATUS = {
     "status.off": _both("off", "desligada"),
     "status.current": _both("last to answer: {model}", "último a responder: {model}"),
     "status.memory": _both("GPU memory in use: {used} GB{total}", "memória de GPU em uso: {used} GB{total}"),
+    "status.budget": _both(
+        "memory of models: {used} GB of {total} GB, in turns (`coreto ps` tells more)",
+        "memória dos modelos: {used} GB de {total} GB, em turnos (`coreto ps` mostra mais)",
+    ),
     "status.providers": _both("Providers", "Provedores"),
     "status.deployments": _both("Deployments", "Modelos"),
     "status.roles": _both("Roles", "Papéis"),
@@ -128,6 +132,111 @@ _STATUS = {
     ),
     "status.nobody": _both("nobody", "ninguém"),
     "status.more_dropped": _both("(+{count} that cannot serve now)", "(+{count} que não podem servir agora)"),
+}
+
+_PS = {
+    "ps.used": _both("{used} of {budget}", "{used} de {budget}"),
+    "ps.current": _both("current: {model}", "atual: {model}"),
+    "ps.current_as": _both("current: {model} ({role})", "atual: {model} ({role})"),
+    "ps.home_model": _both("home: {model}", "residente: {model}"),
+    "ps.counts": _both(
+        "queue: {queue} · switches: {switches} · loads: {loads}",
+        "fila: {queue} · trocas: {switches} · cargas: {loads}",
+    ),
+    "ps.no_queue": _both(
+        "no server runs: as the engine shows it", "nenhum servidor no ar: como o motor mostra"
+    ),
+    "ps.model": _both("model", "modelo"),
+    "ps.state": _both("state", "estado"),
+    "ps.size": _both("size", "tamanho"),
+    "ps.running": _both("running", "em uso"),
+    "ps.waiting": _both("waiting", "em espera"),
+    "ps.context": _both("context", "contexto"),
+    "ps.home": _both("home", "residente"),
+    "ps.until": _both("kept until", "mantido até"),
+    "ps.shrunk": _both("{context} (reduced)", "{context} (reduzido)"),
+    "ps.state.absent": _both("not loaded", "não carregado"),
+    "ps.state.loading": _both("loading", "carregando"),
+    "ps.state.ready": _both("in memory", "na memória"),
+    "ps.state.leaving": _both("leaving", "saindo"),
+    "ps.state.lost": _both("dropped by the engine", "perdido pelo motor"),
+    "ps.recent": _both("latest switches", "últimas trocas"),
+    "ps.what.switch": _both("leaves", "sai"),
+    "ps.what.loaded": _both("loaded", "carregado"),
+    "ps.what.unloaded": _both("unloaded", "descarregado"),
+    "ps.what.shrunk": _both("smaller window", "janela menor"),
+    "ps.what.cleared": _both("memory cleared", "memória esvaziada"),
+    "ps.what.failed": _both("failed", "falhou"),
+    "ps.what.over_budget": _both("over the budget", "acima do orçamento"),
+    "ps.what.resynchronised": _both("changed outside", "mudou por fora"),
+    "ps.no_budget": _both("no memory_budget: the engine decides", "sem memory_budget: o motor decide"),
+    "ps.nothing": _both("nothing in memory", "nada na memória"),
+    "ps.set_budget": _both(
+        'models do not take turns yet: set `memory_budget = "16 GB"`, or "auto", in [providers.{name}]',
+        'os modelos ainda não se alternam: defina `memory_budget = "16 GB"`, ou "auto", em [providers.{name}]',
+    ),
+}
+
+_MEMORY = {
+    "memory.title": _both("Memory", "Memória"),
+    "memory.amount": _both("size", "tamanho"),
+    "memory.what": _both("what for", "para quê"),
+    "memory.weights": _both("weights", "pesos"),
+    "memory.cache": _both("cache", "cache"),
+    "memory.compute": _both("compute", "cálculo"),
+    "memory.output": _both("output", "saída"),
+    "memory.host": _both("host", "hospedeiro"),
+    "memory.why.weights": _both("all of the model's tensors", "todos os tensores do modelo"),
+    "memory.why.cache": _both("keys and values of {window}", "chaves e valores de {window}"),
+    "memory.why.compute": _both(
+        "buffers for 512 tokens at a time", "espaço de trabalho para 512 tokens por vez"
+    ),
+    "memory.why.output": _both("one logit for each word known", "um logit para cada palavra conhecida"),
+    "memory.why.host": _both(
+        "tokenizer and buffers that stay in main memory beside a GPU",
+        "tokenizador e buffers que ficam na memória principal ao lado de uma GPU",
+    ),
+    "memory.window": _both("a window of {context} tokens", "uma janela de {context} tokens"),
+    "memory.windows": _both(
+        "windows of {context} tokens for {slots} requests at once",
+        "janelas de {context} tokens para {slots} requisições ao mesmo tempo",
+    ),
+    "memory.total": _both("total", "total"),
+    "memory.taken": _both("taken to be", "considerado"),
+    "memory.declared": _both("declared in the configuration", "declarado na configuração"),
+    "memory.estimated": _both("estimated from the model's shape", "estimado pelo formato do modelo"),
+    "memory.roughly": _both("roughly, by its weights", "aproximado, pelos pesos"),
+    "memory.unknown": _both(
+        "unknown: the whole budget until it was measured", "desconhecido: todo o orçamento até ser medido"
+    ),
+    "memory.now": _both("now", "agora"),
+    "memory.measured": _both(
+        "measured: it is in memory with {context} tokens", "medido: está na memória com {context} tokens"
+    ),
+    "memory.smaller": _both("smaller window", "janela menor"),
+    "memory.why.smaller": _both(
+        "{context} tokens, where the full window does not fit",
+        "{context} tokens, se a janela inteira não couber",
+    ),
+    "memory.budget": _both("budget", "orçamento"),
+    "memory.no_budget": _both(
+        "none (providers.{name}.memory_budget): the engine decides",
+        "nenhum (providers.{name}.memory_budget): o motor decide",
+    ),
+    "memory.fit": _both("it fits (providers.{name}.memory_budget)", "cabe (providers.{name}.memory_budget)"),
+    "memory.fit_smaller": _both(
+        "it fits with the smaller window only (providers.{name}.memory_budget)",
+        "só cabe com a janela menor (providers.{name}.memory_budget)",
+    ),
+    "memory.fit_not": _both(
+        "it does not fit and is never loaded: raise providers.{name}.memory_budget",
+        "não cabe e nunca é carregado: aumente providers.{name}.memory_budget",
+    ),
+    "memory.fit_unknown": _both(
+        "whether it fits shows when it is loaded (providers.{name}.memory_budget)",
+        "se cabe, saberemos ao carregar (providers.{name}.memory_budget)",
+    ),
+    "memory.problem": _both("memory unknown: {problem}", "memória desconhecida: {problem}"),
 }
 
 _COSTS = {
@@ -179,5 +288,5 @@ _COSTS = {
 }
 
 CATALOGUE: Mapping[str, Mapping[Language, str]] = MappingProxyType(
-    {**_ASK, **_STATUS, **_COSTS, **{key: _both(*pair) for key, pair in DOCTOR.items()}}
+    {**_ASK, **_STATUS, **_PS, **_MEMORY, **_COSTS, **{key: _both(*pair) for key, pair in DOCTOR.items()}}
 )
