@@ -41,6 +41,7 @@ class Ask:
     messages: tuple[tuple[str, str], ...]
     form: Json | None = None
     tokens: int | None = None
+    temperature: float | None = None
     stream: bool = False
 
     def body(self) -> Json:
@@ -52,6 +53,8 @@ class Ask:
             body["response_format"] = {"type": "json_schema", "json_schema": form}
         if self.tokens is not None:
             body["max_tokens"] = self.tokens
+        if self.temperature is not None:
+            body["temperature"] = self.temperature
         if self.stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return body
@@ -73,7 +76,8 @@ def ask_plan(request: str, decision: Decision, settings: CommanderSettings) -> A
     messages = _messages(
         "outline" if only else "plan", decision.language, request=request, most_steps=str(settings.most_steps)
     )
-    return Ask("planner", "brain", messages, plan_form(settings.most_steps, only), settings.plan_tokens)
+    form = plan_form(settings.most_steps, only)
+    return Ask("planner", "brain", messages, form, settings.plan_tokens, settings.temperature)
 
 
 def plan_form(most_steps: int, outline: bool) -> Json:
@@ -108,7 +112,7 @@ def read_plan(answer: str, decision: Decision, most_steps: int) -> Plan | str:
         return "reason.blank"
     if len(steps) > most_steps:
         return "reason.long"
-    if len(named) > 2 and len(steps) == 1:
+    if len(named) > 2 and len({(step.kind, _bare(step.text)) for step in steps}) == 1:
         return "reason.repeated"
     if decision.mode == "plan_execute" and all(step.kind == "conversation" for step in steps):
         return "reason.talk"
@@ -207,7 +211,7 @@ def cut_line(text: str) -> str:
 
 
 def _coder(messages: tuple[tuple[str, str], ...], settings: CommanderSettings) -> Ask:
-    return Ask("coder", "executor", messages, tokens=settings.code_tokens)
+    return Ask("coder", "executor", messages, tokens=settings.code_tokens, temperature=settings.temperature)
 
 
 def _step(item: Json, decision: Decision) -> PlanStep | None:
@@ -216,6 +220,11 @@ def _step(item: Json, decision: Decision) -> PlanStep | None:
     if kind not in KINDS or not any(character.isalnum() for character in text):
         return None
     return PlanStep(cast("Any", kind), text, _line(item.get("details")))
+
+
+def _bare(text: str) -> str:
+    """``text`` without its numbers: "part 1", "part 2" … of nothing say the same."""
+    return "".join(character for character in text.casefold() if character.isalpha())
 
 
 def _line(value: object) -> str:

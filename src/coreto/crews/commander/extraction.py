@@ -73,17 +73,21 @@ def _closing(text: str, start: int, mark: str) -> re.Match[str] | None:
 
 
 def _flush(code: str) -> str:
-    """``code`` without the indentation that all its lines share and empty lines around it."""
+    """``code`` without the indentation that all its lines share, prompts, and empty lines around it."""
     lines = code.split("\n")
     depth = min((len(line) - len(line.lstrip(" ")) for line in lines if line.strip()), default=0)
-    return "\n".join(line[depth:] if line.strip() else "" for line in lines).strip("\n")
+    flush = [line[depth:] if line.strip() else "" for line in lines]
+    if flush[0].startswith(">>> "):  # an interpreter's transcript: what was typed
+        flush = [line[4:] for line in flush if line.startswith((">>> ", "... "))]
+    return "\n".join(flush).strip("\n")
 
 
 def _joined(blocks: Sequence[str]) -> str | None:
     """The blocks as one program if they can be parsed and no two define the same, else the longest of the best."""
-    good = [code for code in dict.fromkeys(blocks) if parses(code)]
+    broken = [code for code in blocks if not parses(code)]
+    good = [code for code in dict.fromkeys(blocks) if _works(code)]
     if not good:
-        return max(blocks, key=len, default=None)
+        return max(broken, key=len, default=None)
     names = [_defined(code) for code in good]
     if sum(map(len, names)) == len(frozenset[str]().union(*names)):
         whole = "\n\n".join(good)

@@ -15,7 +15,8 @@ class CommanderSettings:
     """``language``: of the answer, where the request does not show its own. ``most_steps`` of a plan;
     ``most_rounds``: how many versions of a step's code are run. ``limits``: of one run in the sandbox.
 
-    ``plan_tokens``, ``code_tokens``: longest answers. ``context_chars``: what earlier steps may take up in a
+    ``plan_tokens``, ``code_tokens``: longest answers; very small models do not end by themselves. ``temperature``: of
+    plans and code; ``None``: as the role says. ``context_chars``: what earlier steps may take up in a
     prompt; ``output_chars`` and ``trace_chars``: of a run's output in the answer, and of its error in a prompt.
     ``carried_bytes``: files of a step that later ones get where nobody keeps files. ``stream_failover``: what
     happens when a streamed answer dies midway; ``None``: as its role says.
@@ -26,7 +27,8 @@ class CommanderSettings:
     most_rounds: int = 3
     limits: SandboxLimits = SandboxLimits()
     plan_tokens: int = 1_500
-    code_tokens: int = 2_048
+    code_tokens: int = 1_024
+    temperature: float | None = 0.2
     context_chars: int = 4_000
     output_chars: int = 4_000
     trace_chars: int = 2_000

@@ -54,6 +54,7 @@ def test_a_plan_is_read():
         (steps(("dance", "x")), "reason.blank"),
         (steps(("code", "a"), ("code", "b"), ("code", "c"), ("code", "d")), "reason.long"),
         (steps(("code", "Do"), ("code", "do"), ("code", "do ")), "reason.repeated"),
+        (steps(("code", "Part 1 - 8"), ("code", "Part 2 - 9"), ("code", "Part 3 - 10")), "reason.repeated"),
         (steps(("conversation", "talk")), "reason.talk"),
     ],
 )

@@ -48,6 +48,11 @@ CASES = [
     ("<think>```python\nprint(0)\n```</think>\n```python\nprint(1)\n```", "print(1)"),
     # broken code comes from a fence only
     ("```python\nprint(1\n```", "print(1"),
+    # an interpreter's transcript
+    ("```python\n>>> x = 1\n>>> print(x)\n1\n```", "x = 1\nprint(x)"),
+    # nothing that does anything
+    ("```python\n# Your code here\n```", None),
+    ("```\n20\n21\n```", None),
     # nothing
     ("", None),
     ("I cannot do that.", None),
