@@ -20,6 +20,12 @@ from coreto.labels import Label
 
 if TYPE_CHECKING:
     from coreto.client import Answer, Coreto, Parsed
+    from coreto.hybrid import (
+        create_hybrid_commander,
+        create_smart_commander,
+        get_hybrid_model_manager,
+        get_model_manager,
+    )
 
 __all__ = [
     "Answer",
@@ -34,12 +40,26 @@ __all__ = [
     "Parsed",
     "PrivacyError",
     "UnknownModelError",
+    "create_hybrid_commander",
+    "create_smart_commander",
+    "get_hybrid_model_manager",
+    "get_model_manager",
 ]
+
+_LATER = {
+    "Answer": "coreto.client",
+    "Coreto": "coreto.client",
+    "Parsed": "coreto.client",
+    "create_hybrid_commander": "coreto.hybrid",
+    "create_smart_commander": "coreto.hybrid",
+    "get_hybrid_model_manager": "coreto.hybrid",
+    "get_model_manager": "coreto.hybrid",
+}
 
 
 def __getattr__(name: str) -> object:
-    if name in ("Answer", "Coreto", "Parsed"):
-        return getattr(import_module("coreto.client"), name)
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
     if name == "__version__":
         return metadata.version("coreto")
     raise AttributeError(f"module 'coreto' has no attribute {name!r}")

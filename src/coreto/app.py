@@ -174,7 +174,7 @@ class App:
         """Whether this process owns the data directory. One that does not works beside the owner."""
         return self._lock.held
 
-    def announce(self, url: str) -> None:
+    def publish(self, url: str) -> None:
         """Tell other processes of this user where the server listens. If another process owns the directory,
         as a short command may, this one becomes its owner as soon as it is free and kept fresh."""
         self._card = OwnerCard(os.getpid(), self.loaded.digest, url, self.key)
@@ -254,7 +254,7 @@ class App:
         directory = self.gateway.directory
         return [*directory.plans, *directory.deployments]
 
-    async def announce_plan(self, plan: str, steps: Sequence[tuple[str, int]]) -> None:
+    async def announce(self, plan: str, steps: Sequence[tuple[str, int]]) -> None:
         """Say what ``plan`` will ask for, so that its models are kept, or loaded ahead: roles or deployments with the
         calls of each, in order; nothing: it is over. Names that are not known are passed over."""
         at: dict[str, list[tuple[str, int]]] = {name: [] for name in self.hosts}
@@ -275,11 +275,15 @@ class App:
 
     async def status(self) -> Json:
         """The keys of SPEC R13 and R11, and the state of every deployment."""
-        self._others = await ask_engines(self.sites, self.inventory, self.hosts)
+        await self.look()
         shown = self.snapshot()
         shown["cache"] = (await self.cached.stats()).as_json()
         shown["budgets"] = (await self.purse.report()).as_json() if self.purse else None
         return shown
+
+    async def look(self) -> None:
+        """Look what is in the memory of engines whose models do not take turns."""
+        self._others = await ask_engines(self.sites, self.inventory, self.hosts)
 
     def snapshot(self) -> Json:
         """The status without asking anybody: engines whose models do not take turns are as last seen."""

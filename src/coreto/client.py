@@ -9,6 +9,9 @@ from typing import Any, Generic, Protocol, Self, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from coreto.app import App, data_dir
+from coreto.crews.commander.crew import Commander
+from coreto.crews.commander.settings import CommanderSettings
+from coreto.crews.commander.tools import Shelf
 from coreto.errors import CallError, CoretoError, InvalidOutputError
 from coreto.gateway.remote import RemoteGateway
 from coreto.labels import Label
@@ -32,6 +35,9 @@ from coreto.messages import (
 from coreto.owner import find_owner
 from coreto.providers.rules import RuleFunction
 from coreto.settings.load import Loaded, load
+
+#: The folder of the data directory for what runs produce.
+FILES = "files"
 
 T = TypeVar("T", bound=BaseModel)
 Prompt = str | Sequence[Mapping[str, Any]]
@@ -106,6 +112,8 @@ class Backend(Protocol):
 
     async def embed(self, call: EmbedCall) -> tuple[Json, Trace]: ...
 
+    async def announce(self, plan: str, steps: Sequence[tuple[str, int]]) -> None: ...
+
     async def names(self) -> list[str]: ...
 
     async def status(self) -> Json: ...
@@ -118,7 +126,7 @@ class Coreto:
 
     Settings come from ``coreto.toml``, ``.env`` and the environment as for the command line; ``config``
     names another file and ``settings`` overrides single keys (``{"offline": True}``). ``rules`` are the
-    last resort of a role: a function of the request that needs no model.
+    last resort of a role: a function of the request that needs no model. ``environ`` stands for the environment.
     """
 
     def __init__(
@@ -127,9 +135,10 @@ class Coreto:
         config: str | Path | None = None,
         settings: Mapping[str, object] | None = None,
         rules: Mapping[str, RuleFunction] | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         """Raises :class:`~coreto.errors.ConfigError`."""
-        self.loaded: Loaded = load(config=Path(config) if config else None, overrides=settings)
+        self.loaded: Loaded = load(config=Path(config) if config else None, overrides=settings, env=environ)
         self._rules = rules
         self._backend: Backend | None = None
 
@@ -254,6 +263,16 @@ class Coreto:
         body: Json = {"model": model, "input": texts if isinstance(texts, str) else list(texts)}
         answer, _ = await self.backend.embed(EmbedCall(new_call_id(), body, model, label))
         return [row["embedding"] for row in as_objects(answer.get("data"))]
+
+    def commander(self) -> Commander:
+        """Who plans with the brain and executes with the executor, in a sandbox (SPEC K1). Files that code produces
+        go to ``files/`` in the data directory."""
+        settings = self.loaded.settings
+        return Commander(
+            self.backend,
+            settings=CommanderSettings(language=settings.language),
+            keep=Shelf(data_dir(settings) / FILES),
+        )
 
     async def models(self) -> list[str]:
         """Every name that can be asked for: roles, ``auto`` and deployments."""

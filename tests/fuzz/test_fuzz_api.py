@@ -20,7 +20,7 @@ CALLS = (
     "/v1/messages",
     "/v1/messages/count_tokens",
 )
-POSTS = (*CALLS, "/api/route", "/api/cache/invalidate")
+POSTS = (*CALLS, "/api/route", "/api/cache/invalidate", "/api/plans")
 OPERATIONS = (*(f"GET {path}" for path in GETS), *(f"POST {path}" for path in POSTS))
 
 #: How many requests an operation and a kind get: in `make test`, and in `make soak`.

@@ -28,7 +28,7 @@ from coreto.stores.database import open_database
 from coreto.stores.keys import SqlKeyStore
 from coreto.stores.migrate import ensure_schema
 from coreto.telemetry.logs import log_requests, secrets_of, set_up_logs
-from coreto.telemetry.metrics import Metrics, Sources
+from coreto.telemetry.metrics import HostFigures, Metrics, Sources
 
 try:
     import uvloop
@@ -123,7 +123,7 @@ async def _serve(loaded: Loaded, place: _Place, listener: socket.socket) -> int:
     port = int(listener.getsockname()[1])
 
     def on_ready() -> None:
-        app.announce(place.url(port, own=True))
+        app.publish(place.url(port, own=True))
         app.keep_fresh()
         url = place.url(port)
         sys.stdout.write(f"Coreto listening on {url} (OpenAI-compatible base URL: {url}/v1)\n")
@@ -211,6 +211,7 @@ def _services(app: App, keys: KeyRing) -> Services:
         bus=app.bus,
         metrics=metrics.text,
         cache=app.cached,
+        plans=app,
         model_aliases=limits.model_aliases,
     )
 
@@ -220,6 +221,13 @@ def _sources(app: App, gate: Gate) -> Sources:
         deployments = app.gateway.directory.deployments.values()
         return [(d.id, app.health.breaker_state(d)) for d in deployments]
 
+    def hosts() -> list[HostFigures]:
+        seen = [(name, host.status()) for name, host in app.hosts.items()]
+        return [
+            HostFigures(name, s.used, s.budget, sum(m.waiting for m in s.models), s.loads, s.switches)
+            for name, s in seen
+        ]
+
     return Sources(
         knows_deployment=lambda name: name in app.gateway.directory.deployments,
         knows_role=lambda name: name in app.gateway.directory.plans,
@@ -228,6 +236,7 @@ def _sources(app: App, gate: Gate) -> Sources:
         queued=lambda: gate.queued,
         ledger_dropped=lambda: app.recorder.dropped,
         ledger_waiting=lambda: app.recorder.waiting,
+        hosts=hosts,
     )
 
 

@@ -1,6 +1,6 @@
 """A gateway in another process of this user: the owner of the data directory, over loopback."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
 
@@ -82,6 +82,13 @@ class RemoteGateway:
         if status != 200:
             raise _classify(status, body, {}, 0.0)
         return parse_object(body)
+
+    async def announce(self, plan: str, steps: Sequence[tuple[str, int]]) -> None:
+        """Say what ``plan`` will ask the owner for. Raises :class:`CoretoError`."""
+        asked = {"plan": plan, "steps": [{"model": name, "calls": calls} for name, calls in steps]}
+        status, body = await self._http.fetch("POST", "/api/plans", body=orjson.dumps(asked), within=5.0)
+        if status != 200:
+            raise _classify(status, body, {}, 0.0)
 
     async def close(self) -> None:
         await self._wire.close()

@@ -145,11 +145,13 @@ class Http:
         connect: float = 5.0,
         local: bool | None = None,
         call: Call | EmbedCall | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """Send a request and wait for the response's headers. The caller closes the reply.
 
         ``label`` is that of the data in ``body``; ``local=False`` says that the server behind this
-        loopback endpoint passes the request on; ``call``: the one it is sent for. Raises :class:`PrivacyError` instead of sending private
+        loopback endpoint passes the request on; ``call``: the one it is sent for; ``headers``: besides those of
+        the endpoint, in place of the span's. Raises :class:`PrivacyError` instead of sending private
         data off the machine, else :class:`CallError`.
         """
         here = self.endpoint.local if local is None else local
@@ -165,7 +167,7 @@ class Http:
                 method,
                 self._base + path,
                 data=body,
-                headers=_span_header(call) if call is not None and self.endpoint.traced else None,
+                headers=headers or (_span_header(call) if call is not None and self.endpoint.traced else None),
                 timeout=timeout,
                 allow_redirects=False,
                 proxy=self._proxy,

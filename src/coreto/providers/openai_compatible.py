@@ -92,7 +92,13 @@ class OpenAICompatible:
 
     async def _post(self, path: str, call: Call | EmbedCall, body: Json) -> Reply:
         reply = await self._http.send(
-            "POST", path, label=call.label, body=orjson.dumps(body), connect=call.limits.connect, call=call
+            "POST",
+            path,
+            label=call.label,
+            body=orjson.dumps(body),
+            connect=call.limits.connect,
+            call=call,
+            headers=_whose(call) if self._verbatim else None,
         )
         if reply.status != 200:
             try:
@@ -180,6 +186,12 @@ def check_chunk(body: Json, now: Callable[[], float]) -> bool:
     if finish == "content_filter":
         raise FilteredError("the provider's content filter stopped the answer")
     return finish is not None
+
+
+def _whose(call: Call | EmbedCall) -> dict[str, str]:
+    """What another Coreto is told of a call beside its body."""
+    said = {"x-coreto-run": call.run, "x-coreto-user": call.user, "traceparent": call.traceparent}
+    return {name: value for name, value in said.items() if value}
 
 
 def _data_of(line: bytes) -> bytes | None:

@@ -61,15 +61,6 @@ def build_api(services: Services, version: str) -> FastAPI:
     async def list_names() -> Response:
         return _response(list_tags(services.gateway.directory))
 
-    async def invalidate(asked: Invalidation) -> Response:
-        if services.cache is None or (asked.tag is None) == (asked.pattern is None):
-            raise InvalidRequestError("give `tag` or `pattern`, one of them", "tag")
-        if asked.tag is not None:
-            count = await services.cache.invalidate_tag(asked.tag)
-        else:
-            count = await services.cache.invalidate_pattern(asked.pattern or "")
-        return Response(orjson.dumps({"invalidated": count}), media_type="application/json")
-
     async def misshapen(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
@@ -85,10 +76,36 @@ def build_api(services: Services, version: str) -> FastAPI:
     api.add_exception_handler(Exception, fail)
     api.add_api_route("/api/status", show_status, methods=["GET"], **_described("How everything is"))
     api.add_api_route("/api/tags", list_names, methods=["GET"], summary="Every model, as Ollama lists them")
+    _add_orders(api, services)
+    return api
+
+
+def _add_orders(api: FastAPI, services: Services) -> None:
+    """What may be changed."""
+
+    async def invalidate(asked: Invalidation) -> Response:
+        if services.cache is None or (asked.tag is None) == (asked.pattern is None):
+            raise InvalidRequestError("give `tag` or `pattern`, one of them", "tag")
+        if asked.tag is not None:
+            count = await services.cache.invalidate_tag(asked.tag)
+        else:
+            count = await services.cache.invalidate_pattern(asked.pattern or "")
+        return Response(orjson.dumps({"invalidated": count}), media_type="application/json")
+
+    async def announce(asked: Announcement) -> Response:
+        if services.plans is not None:
+            await services.plans.announce(asked.plan, [(step.model, step.calls) for step in asked.steps])
+        return Response(orjson.dumps({"announced": len(asked.steps)}), media_type="application/json")
+
     api.add_api_route(
         "/api/cache/invalidate", invalidate, methods=["POST"], summary="Forget answers by tag or by pattern"
     )
-    return api
+    api.add_api_route(
+        "/api/plans",
+        announce,
+        methods=["POST"],
+        summary="Say what will be asked for, so that models are at hand",
+    )
 
 
 def _only(given: str, other: str) -> dict[str, Any]:
@@ -105,6 +122,25 @@ class Invalidation(BaseModel):
 
     tag: str | None = Field(default=None, max_length=200)
     pattern: str | None = Field(default=None, max_length=200)
+
+
+class PlannedStep(BaseModel):
+    """Calls of a role or deployment."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(min_length=1, max_length=200)
+    calls: int = Field(default=1, ge=1, le=1000)
+
+
+class Announcement(BaseModel):
+    """What a plan will ask for, in order, in place of what it said before; no steps: it is over. Calls of it carry its
+    name in the header ``x-coreto-run``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    plan: str = Field(min_length=1, max_length=200)
+    steps: list[PlannedStep] = Field(default_factory=list[PlannedStep], max_length=100)
 
 
 def _response(reply: Reply) -> Response:

@@ -1,6 +1,6 @@
 """What the server is given to work with. It knows no application, only this."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -49,6 +49,14 @@ class CachePort(Protocol):
         ...
 
 
+class PlanPort(Protocol):
+    """Who hears of plans."""
+
+    async def announce(self, plan: str, steps: Sequence[tuple[str, int]]) -> None:
+        """Roles or deployments with the calls of each, in order; none: the plan is over."""
+        ...
+
+
 def _gate() -> Gate:
     return Gate(SystemClock())
 
@@ -58,7 +66,7 @@ class Services:
     """``status``: the body of ``/api/status``. ``why_not_ready``: why no model can answer now, ``None``
     when one can. ``keys``: the bearer keys accepted; none: every client on this machine is. ``gate``: how
     many calls are answered at once, each in ``request_timeout`` seconds, the waiting included. ``bus`` hears
-    of every request. ``metrics``: the text of ``/metrics``; ``None``: there is none. ``cache``: the answers kept. ``model_aliases``: what
+    of every request. ``metrics``: the text of ``/metrics``; ``None``: there is none. ``cache``: the answers kept. ``plans``: who hears what will be asked. ``model_aliases``: what
     names that are not known here mean, by patterns, the first that fits."""
 
     gateway: GatewayPort
@@ -70,6 +78,7 @@ class Services:
     bus: EventBus = field(default_factory=EventBus)
     metrics: Callable[[], str] | None = None
     cache: CachePort | None = None
+    plans: PlanPort | None = None
     model_aliases: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def resolve(self, name: str) -> str:
