@@ -217,7 +217,7 @@ def _usage(host: Json, texts: Texts) -> Text:
     """``ollama  ██████░░░░  9.1 GB of 16.0 GB``."""
     used, budget = float(host["used_gb"]), float(host["budget_gb"])
     share = used / budget if budget else 1.0
-    filled = min(round(share * _BAR), _BAR)
+    filled = round(min(share, 1.0) * _BAR)
     style = "red" if share > 1 else "yellow" if share > 0.9 else "green"
     line = Text(f"{host['provider']}  ", "bold")
     line.append("█" * filled + "░" * (_BAR - filled), style)

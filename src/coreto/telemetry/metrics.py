@@ -7,7 +7,7 @@ series stays small, and nothing private gets in.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from coreto.events import CallFinished, EventBus, HealthChanged, RequestServed
+from coreto.events import CallFinished, EventBus, HealthChanged, ModelMoved, RequestServed
 from coreto.messages import NANO, Attempt
 from coreto.telemetry.exposition import OTHER, Counter, CounterOf, Gauge, Histogram, Metric, exposition
 
@@ -20,10 +20,23 @@ BREAKER_STATES = ("closed", "half-open", "open")
 
 
 @dataclass(frozen=True, slots=True)
+class HostFigures:
+    """One engine whose models take turns: bytes ``used`` and of its ``budget``, requests that wait in ``queue``, loads
+    and switches since the start."""
+
+    provider: str
+    used: int
+    budget: int
+    queue: int
+    loads: int
+    switches: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sources:
     """What is asked when somebody looks. ``knows_deployment`` and ``knows_role`` tell names of the directory
-    from others; ``breakers``: deployments and the state of their breakers; ``extra``: metrics of parts that
-    need not be there, such as the cache."""
+    from others; ``breakers``: deployments and the state of their breakers; ``hosts``: the engines whose models take
+    turns in memory; ``extra``: metrics of parts that need not be there, such as the cache."""
 
     knows_deployment: Callable[[str], bool]
     knows_role: Callable[[str], bool]
@@ -32,6 +45,7 @@ class Sources:
     queued: Callable[[], int]
     ledger_dropped: Callable[[], int]
     ledger_waiting: Callable[[], int]
+    hosts: Callable[[], Iterable[HostFigures]] = tuple
     extra: tuple[Metric, ...] = ()
 
 
@@ -63,6 +77,11 @@ class Metrics:
         self._health = Counter(
             "coreto_health_changes_total", "Changes of deployments, endpoints and accounts.", ("state",)
         )
+        self._moves = Counter(
+            "coreto_model_moves_total",
+            "What happened to models in memory: loaded, unloaded, failed and so on.",
+            ("provider", "what"),
+        )
         self._call_seconds = Histogram(
             "coreto_call_seconds", "Seconds a call took, all attempts together.", ("role",), _SECONDS
         )
@@ -77,6 +96,7 @@ class Metrics:
         """Count the events of ``bus``."""
         bus.subscribe(CallFinished, self._take)
         bus.subscribe(HealthChanged, self._changed)
+        bus.subscribe(ModelMoved, self._moved)
         bus.subscribe(RequestServed, self._take)
 
     def _take(self, event: CallFinished | RequestServed) -> None:
@@ -108,6 +128,7 @@ class Metrics:
             self._unpriced,
             self._cached,
             self._health,
+            self._moves,
             self._call_seconds,
             self._attempt_seconds,
             self._first_token_seconds,
@@ -132,6 +153,35 @@ class Metrics:
                 "Calls not yet written to the ledger.",
                 (),
                 lambda: [((), s.ledger_waiting())],
+            ),
+            *self._memory(),
+        )
+
+    def _memory(self) -> tuple[Metric, ...]:
+        def each(figure: Callable[[HostFigures], int]) -> Callable[[], Iterable[tuple[tuple[str], float]]]:
+            return lambda: [((host.provider,), figure(host)) for host in self._sources.hosts()]
+
+        by = ("provider",)
+        return (
+            Gauge(
+                "coreto_memory_used_bytes",
+                "Bytes that models hold where they take turns.",
+                by,
+                each(lambda h: h.used),
+            ),
+            Gauge(
+                "coreto_memory_budget_bytes",
+                "Bytes that they may hold together.",
+                by,
+                each(lambda h: h.budget),
+            ),
+            Gauge("coreto_memory_queue", "Calls that wait for their model.", by, each(lambda h: h.queue)),
+            CounterOf("coreto_model_loads_total", "Loads that were begun.", by, each(lambda h: h.loads)),
+            CounterOf(
+                "coreto_model_switches_total",
+                "Times that models had to leave for another one.",
+                by,
+                each(lambda h: h.switches),
             ),
         )
 
@@ -169,6 +219,9 @@ class Metrics:
 
     def _changed(self, event: HealthChanged) -> None:
         self._health.add((event.state,))
+
+    def _moved(self, event: ModelMoved) -> None:
+        self._moves.add((event.provider, event.what))
 
     def _served(self, event: RequestServed) -> None:
         method = event.method if event.method in _METHODS else OTHER
