@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import orjson
 
 from coreto.app import App
 from coreto.cli import figures
+from coreto.cli.command_run import as_json, command, summary, wants_commander
 from coreto.cli.explain import decided, explain
 from coreto.cli.flags import Flags
 from coreto.cli.prompt import messages, read_prompt, response_format
@@ -18,6 +20,7 @@ from coreto.cli.pull import EMBEDDED, pull_weights, require_extra
 from coreto.cli.terminal import console, print_json, say
 from coreto.cli.texts import Texts
 from coreto.client import Answer, Coreto
+from coreto.crews.commander.state import CommanderResult
 from coreto.errors import CallError, CoretoError, InvalidOutputError
 from coreto.messages import Json, Preference, Trace
 from coreto.providers.weights import KNOWN, find, models_dir
@@ -39,6 +42,7 @@ class Asked:
     schema: Path | None = None
     private: bool = False
     prefer: Preference | None = None
+    plain: bool = False
     system: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -46,21 +50,33 @@ class Asked:
     def name(self) -> str:
         return self.role or self.model or "auto"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is said of who shall answer, or how."""
+        return not (
+            self.plain or self.role or self.model or self.schema or self.system or self.prefer or self.options
+        )
+
 
 async def ask(flags: Flags, asked: Asked) -> int:
     """Print the answer. Raises :class:`CoretoError`; with ``json`` it is printed as an object too."""
     options = dict(asked.options)
     if asked.schema is not None:
         options["response_format"] = response_format(asked.schema)
-    prompt = messages(read_prompt(asked.prompt), asked.files, asked.system)
+    text = read_prompt(asked.prompt)
+    prompt = messages(text, asked.files, asked.system)
     coreto = Coreto(config=flags.config, settings=flags.overrides)
     texts = Texts(coreto.loaded.settings.language)
     question = _Question(coreto, asked, prompt, options, texts)
+    commanding = asked.is_open and wants_commander(text, texts.language)
     started = time.monotonic()
     try:
         async with coreto:
             if asked.explain:
                 decided(await question.decision(), texts, console(stderr=True))
+            if commanding:
+                result = await question.commanded()
+                return _told(result, asked, texts)
             answer = await question.answered()
     except CallError as error:
         if asked.explain and error.trace is not None:
@@ -100,6 +116,17 @@ class _Question:
             if self.heard or not await self._fetched(error):
                 raise
         return await self._once()
+
+    async def commanded(self) -> CommanderResult:
+        """What a commander made of it, told while it ran. The embedded model is fetched as by :meth:`answered`."""
+        text = str(self.prompt[-1]["content"])
+        run = partial(command, self.coreto, text, private=self.asked.private, quiet=self.asked.json)
+        try:
+            return await run()
+        except CallError as error:
+            if not await self._fetched(error):
+                raise
+        return await run()
 
     async def _once(self) -> Answer:
         asked = self.asked
@@ -160,6 +187,15 @@ class _Question:
             return False
         await backend.refresh()
         return True
+
+
+def _told(result: CommanderResult, asked: Asked, texts: Texts) -> int:
+    """Print what is left to say of a run: 0 when all of it was done, else 1."""
+    if asked.json:
+        print_json(as_json(result))
+    else:
+        summary(result, texts)
+    return 0 if result.ok else 1
 
 
 def wants_weights(trace: Trace | None) -> bool:

@@ -71,6 +71,9 @@ def ask(  # noqa: PLR0913 - a command's options
     schema: _Schema = None,
     private: Annotated[bool, typer.Option("--private", help="Keep the call on this machine.")] = False,
     prefer: _Prefer = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Only answer: do not plan and carry out what asks for it.")
+    ] = False,
     system: Annotated[str | None, typer.Option("--system", help="The system message.")] = None,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Longest answer.")] = None,
     temperature: Annotated[
@@ -79,13 +82,15 @@ def ask(  # noqa: PLR0913 - a command's options
 ) -> None:
     """Ask a model and print its answer as it arrives.
 
-    Without --role or --model the best model at hand answers.
+    Without --role or --model the best model at hand answers. What asks for a plan, or for something to be run, is
+    planned by the brain, written by the executor and run in a sandbox without network.
     The answer goes to standard output, everything about it to standard error.
 
     \b
     Examples:
       coreto ask "Why is the sky blue?"
       coreto ask "Plan a release" --role brain --explain
+      coreto ask "Planeje e execute: some os primos até 100"
       coreto ask "What does this do?" --file setup.py --private
       coreto ask "Planeje o lançamento" --prefer local
       echo "Translate to Portuguese: good morning" | coreto ask -
@@ -104,6 +109,7 @@ def ask(  # noqa: PLR0913 - a command's options
         schema=schema,
         private=private,
         prefer=prefer.value if prefer else None,
+        plain=plain,
         system=system,
         options=_given(max_tokens=max_tokens, temperature=temperature),
     )

@@ -35,6 +35,8 @@ _ASK = {
         "— {deployment} · {tokens} tokens · {time} · {cost}",
         "— {deployment} · {tokens} tokens · {time} · {cost}",
     ),
+    "ask.run_summary": _both("— {models} · {time} · {cost}", "— {models} · {time} · {cost}"),
+    "ask.file": _both("file {name}: {path}", "arquivo {name}: {path}"),
     "ask.no_price": _both("price unknown", "preço desconhecido"),
     "ask.pulling": _both(
         "no other model can answer: fetching {name} ({size}, once)",

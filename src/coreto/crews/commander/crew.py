@@ -72,10 +72,17 @@ class Commander:
                 work.exception()  # seen; who iterated to the end has had it raised
 
     async def result(
-        self, text: str, *, user: str | None = None, private: bool = False, run: str | None = None
+        self,
+        text: str,
+        *,
+        user: str | None = None,
+        private: bool = False,
+        run: str | None = None,
+        tell: Tell | None = None,
     ) -> CommanderResult:
-        """Run to the end. Raises :class:`CoretoError`, as a rule a :class:`CallError`, when nothing could be done."""
-        return await self.perform(_request(text, user, private, run), _ignore)
+        """Run to the end; ``tell`` hears every event. Raises :class:`CoretoError`, as a rule a :class:`CallError`, when
+        nothing could be done."""
+        return await self.perform(_request(text, user, private, run), tell or _ignore)
 
     async def perform(self, request: Request, tell: Tell) -> CommanderResult:
         """Run to the end and ``tell`` every event. Raises :class:`CoretoError` after the event ``error``, when
