@@ -210,6 +210,62 @@ DOCTOR: Mapping[str, tuple[str, str]] = {
         "a troca automática está desligada (por {origin}): se um modelo falha, nenhum outro responde",
     ),
     "doctor.fallback_disabled.mend": ("FALLBACK_ENABLED=true", "FALLBACK_ENABLED=true"),
+    "doctor.stuck": (
+        "models do not swap: {name} does not let {model} go ({detail})",
+        "os modelos não se alternam: {name} não libera {model} ({detail})",
+    ),
+    "doctor.stuck.mend": (
+        "`ollama stop {model}`, see who else uses it (`ollama ps`), or restart `ollama serve`",
+        "`ollama stop {model}`, veja quem mais o usa (`ollama ps`), ou reinicie `ollama serve`",
+    ),
+    "doctor.stuck.mend_other": (
+        "see who else uses {model}, or restart {name}",
+        "veja quem mais usa {model}, ou reinicie {name}",
+    ),
+    "doctor.too_large": (
+        "models do not swap: {deployment} takes {needed}, more than the memory_budget of {budget}, and is never loaded",
+        "os modelos não se alternam: {deployment} ocupa {needed}, mais que o memory_budget de {budget}, e nunca é carregado",
+    ),
+    "doctor.too_large.mend": (
+        "raise providers.{name}.memory_budget to {needed}, or use a smaller quantisation or context",
+        "aumente providers.{name}.memory_budget para {needed}, ou use uma quantização ou um contexto menor",
+    ),
+    "doctor.no_swap": (
+        (
+            "models do not swap: {first} and {second} take {needed} together, this machine has {memory}, "
+            "and without a memory_budget {name} does not let them take turns"
+        ),
+        (
+            "os modelos não se alternam: {first} e {second} ocupam {needed} juntos, esta máquina tem {memory}, "
+            "e sem memory_budget {name} não os faz se alternar"
+        ),
+    ),
+    "doctor.no_swap.mend": (
+        'memory_budget = "auto" (or a size such as "16 GB") in [providers.{name}]',
+        'memory_budget = "auto" (ou um tamanho como "16 GB") em [providers.{name}]',
+    ),
+    "doctor.budget_large": (
+        "providers.{name}.memory_budget is {budget}, but this machine has {memory}: models that seem to fit will not",
+        "providers.{name}.memory_budget é {budget}, mas esta máquina tem {memory}: modelos que parecem caber não cabem",
+    ),
+    "doctor.budget_large.mend": (
+        'memory_budget = "auto" in [providers.{name}], or a size below {memory}',
+        'memory_budget = "auto" em [providers.{name}], ou um tamanho abaixo de {memory}',
+    ),
+    "doctor.slow_swap": (
+        "slow swap: {deployment} ({size}) took {time} to come in another's place, at {speed} MB/s",
+        "troca lenta: {deployment} ({size}) levou {time} para entrar no lugar de outro, a {speed} MB/s",
+    ),
+    "doctor.slow_swap.mend": (
+        (
+            "put its file on a faster disk, use a smaller quantisation, or raise providers.{name}.memory_budget "
+            "(and keep_alive) so that both stay"
+        ),
+        (
+            "ponha o arquivo num disco mais rápido, use uma quantização menor, ou aumente providers.{name}.memory_budget "
+            "(e keep_alive) para que os dois fiquem"
+        ),
+    ),
     "doctor.queues": (
         "{deployment} queues: two calls at once were answered one after the other",
         "{deployment} enfileira: duas chamadas simultâneas foram respondidas uma após a outra",
@@ -217,6 +273,10 @@ DOCTOR: Mapping[str, tuple[str, str]] = {
     "doctor.queues.mend": (
         "OLLAMA_NUM_PARALLEL=4 ollama serve",
         "OLLAMA_NUM_PARALLEL=4 ollama serve",
+    ),
+    "doctor.queues.mend_parallel": (
+        "parallel = 4 in [providers.{name}], with OLLAMA_NUM_PARALLEL=4 for `ollama serve`",
+        "parallel = 4 em [providers.{name}], com OLLAMA_NUM_PARALLEL=4 no `ollama serve`",
     ),
     "doctor.slow_load": (
         "slow model load or swap: {deployment} took {time} to its first token",
@@ -266,6 +326,10 @@ DOCTOR: Mapping[str, tuple[str, str]] = {
     "check.no_extra": ("embedded model: engine not installed", "modelo embutido: motor não instalado"),
     "check.model": ("model {deployment}: not there", "modelo {deployment}: ausente"),
     "check.memory": ("main memory: {free} free", "memória principal: {free} livres"),
+    "check.turns": (
+        "{name}: models take turns in {budget}",
+        "{name}: os modelos se alternam em {budget}",
+    ),
     "check.answered": (
         "{deployment} answered: first token after {time}",
         "{deployment} respondeu: primeiro token em {time}",

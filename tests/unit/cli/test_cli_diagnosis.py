@@ -7,13 +7,17 @@ import pytest
 from coreto.cli.doctor.command import checklist, summary
 from coreto.cli.doctor.diagnosis import ORDER, Severity, diagnose, worst
 from coreto.cli.doctor.facts import (
+    EngineFact,
     Facts,
     MissingFact,
+    NeedFact,
     ProbeFact,
     ProviderFact,
     QueueFact,
     RetiredFact,
     RoleFact,
+    StuckFact,
+    SwapFact,
 )
 from coreto.cli.texts import CATALOGUE, Texts
 
@@ -26,6 +30,25 @@ ROUTER = ProviderFact(name="openrouter", kind="openrouter", local=False, key="OP
 LAB = ProviderFact(name="lab", kind="openai", local=True, url="http://127.0.0.1:8000/v1", wanted=True)
 EMBEDDED = ProviderFact(name="embedded", kind="embedded", local=True)
 WELL = Facts(roles=(CHAT,), providers=(OLLAMA, CLOUD, EMBEDDED))
+GIB = 2**30
+
+
+def need(name: str, gigabytes: float, *, least: float | None = None, wanted: bool = True) -> NeedFact:
+    """A model of Ollama that takes so much."""
+    return NeedFact(
+        deployment=f"ollama/{name}",
+        need=int(gigabytes * GIB),
+        least=int((least or gigabytes) * GIB),
+        wanted=wanted,
+    )
+
+
+BIG, SMALL = need("big:7b", 6), need("phi3:mini", 3)
+
+
+def engine(**values) -> Facts:
+    """Facts with Ollama on a machine of eight gigabytes."""
+    return replace(WELL, engines=(EngineFact(provider="ollama", **{"memory": 8 * GIB, **values}),))
 
 
 def probed(outcome: str, deployment: str = "ollama/phi3:mini", **values) -> Facts:
@@ -88,6 +111,19 @@ SYMPTOMS = {
         "embedded/smollm2",
     ),
     "fallback_disabled": (replace(WELL, fallback_enabled=False), "warning", "FALLBACK_ENABLED=true"),
+    "stuck": (
+        engine(budget=8 * GIB, stuck=(StuckFact("big:7b", "still loaded"),)),
+        "error",
+        "`ollama stop big:7b`",
+    ),
+    "too_large": (engine(budget=4 * GIB, needs=(BIG, SMALL)), "error", "memory_budget to 6."),
+    "no_swap": (engine(needs=(BIG, SMALL)), "warning", 'memory_budget = "auto"'),
+    "budget_large": (engine(budget=9 * GIB), "warning", 'memory_budget = "auto"'),
+    "slow_swap": (
+        engine(budget=8 * GIB, swaps=(SwapFact("big:7b", 6 * GIB, 61.0, 64.0),)),
+        "warning",
+        "faster disk",
+    ),
     "queues": (
         replace(WELL, queues=(QueueFact(deployment="ollama/phi3:mini", panel=True),)),
         "warning",

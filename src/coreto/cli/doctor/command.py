@@ -6,13 +6,16 @@ from dataclasses import asdict, dataclass
 from rich.console import Console
 
 from coreto.cli import figures
-from coreto.cli.doctor.diagnosis import Finding, Severity, diagnose, worst
+from coreto.cli.doctor.diagnosis import diagnose, worst
 from coreto.cli.doctor.facts import Facts, ProviderFact
+from coreto.cli.doctor.finding import Finding, Severity
 from coreto.cli.doctor.gather import gather
 from coreto.cli.flags import Flags
 from coreto.cli.terminal import console, print_json
 from coreto.cli.texts import Texts
+from coreto.residency.policy import gigabytes
 
+_MEMORY = frozenset({"stuck", "too_large", "budget_large", "slow_swap"})
 _MARKS = {None: ("✓", "green"), Severity.ERROR: ("✗", "red"), Severity.WARNING: ("!", "yellow")}
 
 
@@ -95,12 +98,22 @@ def checklist(facts: Facts, findings: list[Finding], texts: Texts) -> Iterator[C
     if facts.memory_free is not None:
         mark = "!" if "memory_low" in bad else "✓"
         yield Check(mark, texts("check.memory", free=figures.size(facts.memory_free)))
+    yield from _turns(facts, findings, texts)
     yield from _probes(facts, texts)
     answered = [role.name for role in facts.roles if facts.answers(role)]
     if answered:
         yield Check("✓", texts("check.roles", roles=", ".join(answered)))
     else:
         yield Check("✗", texts("check.no_roles"))
+
+
+def _turns(facts: Facts, findings: list[Finding], texts: Texts) -> Iterator[Check]:
+    ill = {f.subject.partition("/")[0] for f in findings if f.symptom in _MEMORY}
+    for engine in facts.engines:
+        if engine.budget is not None:
+            budget = gigabytes(engine.budget).replace(".", texts.decimal)
+            mark = "!" if engine.provider in ill else "✓"
+            yield Check(mark, texts("check.turns", name=engine.provider, budget=budget))
 
 
 def _provider(provider: ProviderFact, facts: Facts, texts: Texts) -> Check:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
 from coreto.cli import figures
 from coreto.cli.doctor.facts import (
@@ -11,30 +10,13 @@ from coreto.cli.doctor.facts import (
     MissingFact,
     ProbeFact,
     ProviderFact,
+    QueueFact,
 )
+from coreto.cli.doctor.finding import Finding, Severity
+from coreto.cli.doctor.memory import about_memory, too_large
 from coreto.cli.texts import Texts
 
 BRAIN = "brain"
-
-
-class Severity(StrEnum):
-    """``error``: something that is wanted does not work; ``warning``: it works worse than it could;
-    ``hint``: nobody suffers."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    HINT = "hint"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing to know. ``subject``: whom it is about; ``mend``: an exact command or setting."""
-
-    symptom: str
-    severity: Severity
-    sentence: str
-    mend: str
-    subject: str = ""
 
 
 #: Causes before consequences: this order decides among findings that matter equally.
@@ -52,6 +34,8 @@ ORDER = (
     "entitlement",
     "cloud_down",
     "model_missing",
+    "stuck",
+    "too_large",
     "out_of_memory",
     "timeout",
     "overloaded",
@@ -62,6 +46,9 @@ ORDER = (
     "weights_missing",
     "no_model",
     "fallback_disabled",
+    "no_swap",
+    "budget_large",
+    "slow_swap",
     "queues",
     "slow_load",
     "memory_low",
@@ -126,6 +113,8 @@ class _Doctor:
             yield self._missing(missing)
         for probe in facts.probes:
             yield from self._probe(probe)
+        for engine in facts.engines:
+            yield from about_memory(engine, self.texts, self._finding)
         yield from self._roles()
         yield from self._habits()
 
@@ -228,6 +217,8 @@ class _Doctor:
             return
         provider = self.facts.provider(probe.deployment)
         symptom = _BY_CODE.get(probe.outcome, "failing")
+        if symptom == "out_of_memory" and self._exceeds_budget(probe.deployment):
+            return  # told as what it is, with the setting to change
         severity = self._severity_of(probe, provider)
         if symptom == "key_wrong" and provider is not None:
             symptom = "signed_out" if provider.through or provider.kind == "ollama" else symptom
@@ -236,6 +227,11 @@ class _Doctor:
             yield self._of_provider(symptom, _with(provider, probe), severity)
         else:
             yield self._model_finding(symptom, probe, provider, severity)
+
+    def _exceeds_budget(self, deployment: str) -> bool:
+        return any(
+            need.deployment == deployment for engine in self.facts.engines for need in too_large(engine)
+        )
 
     def _severity_of(self, probe: ProbeFact, provider: ProviderFact | None) -> Severity:
         if probe.wanted or (provider is not None and provider.wanted):
@@ -293,8 +289,7 @@ class _Doctor:
         if not facts.fallback_enabled:
             yield self._finding("fallback_disabled", Severity.WARNING, origin=facts.fallback_origin)
         for queue in facts.queues:
-            severity = Severity.WARNING if queue.panel else Severity.HINT
-            yield self._finding("queues", severity, queue.deployment, deployment=queue.deployment)
+            yield self._queue(queue)
         for deployment, needed in facts.memory_needed:
             if facts.memory_free is not None and needed > facts.memory_free:
                 yield self._finding(
@@ -317,6 +312,13 @@ class _Doctor:
             )
         for warning in facts.config_warnings:
             yield self._finding("setting", Severity.HINT, warning, warning=warning)
+
+    def _queue(self, queue: QueueFact) -> Finding:
+        severity = Severity.WARNING if queue.panel else Severity.HINT
+        values = {"deployment": queue.deployment, "name": queue.deployment.partition("/")[0]}
+        if queue.parallel == 1:  # we let them in one by one, whatever the engine could do
+            values["mend"] = self.texts("doctor.queues.mend_parallel", **values)
+        return self._finding("queues", severity, queue.deployment, **values)
 
     def _until(self, until: float | None) -> str:
         return figures.moment(until) if until is not None else self.texts("doctor.unknown_time")

@@ -81,10 +81,53 @@ class RetiredFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueFact:
-    """A deployment that answered two calls one after the other; ``panel``: a panel's members use it."""
+    """A deployment that answered two calls one after the other; ``panel``: a panel's members use it; ``parallel``:
+    how many our own turns let in at once, where its engine has a budget."""
 
     deployment: str
     panel: bool = False
+    parallel: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeedFact:
+    """A model of the chains and the bytes that it takes in memory; ``least``: with its smaller window."""
+
+    deployment: str
+    need: int
+    least: int
+    wanted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SwapFact:
+    """A model that came in the place of another: its bytes, seconds of the load, and of all of it."""
+
+    model: str
+    size: int
+    load_seconds: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StuckFact:
+    """A model that its engine does not let go."""
+
+    model: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineFact:
+    """An engine of this machine. Bytes: ``budget``, where it has one; ``memory``: what the machine has for it."""
+
+    provider: str
+    kind: str = "ollama"
+    budget: int | None = None
+    memory: int | None = None
+    needs: tuple[NeedFact, ...] = ()
+    swaps: tuple[SwapFact, ...] = ()
+    stuck: tuple[StuckFact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +155,7 @@ class Facts:
     probed: bool = False
     probes: tuple[ProbeFact, ...] = ()
     queues: tuple[QueueFact, ...] = ()
+    engines: tuple[EngineFact, ...] = ()
 
     def provider(self, deployment: str) -> ProviderFact | None:
         """The provider of a deployment."""

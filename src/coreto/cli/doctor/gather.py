@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 
 from coreto.app import App, data_dir, running
+from coreto.cli.doctor.engines import engine_facts
 from coreto.cli.doctor.facts import (
     RULES,
     Facts,
@@ -21,6 +22,8 @@ from coreto.cli.doctor.facts import (
 from coreto.cli.doctor.probe import Probed, probe_all
 from coreto.cli.flags import Flags
 from coreto.errors import CallError, ConfigError, CoretoError
+from coreto.hardware.base import Hardware
+from coreto.hardware.machine import Machine
 from coreto.messages import as_object
 from coreto.providers.catalog import replacement, split_id
 from coreto.providers.factory import Site
@@ -43,7 +46,9 @@ _KEYS = {
 }
 
 
-async def gather(flags: Flags, *, probing: bool) -> tuple[Loaded | None, Facts]:
+async def gather(
+    flags: Flags, *, probing: bool, hardware: Hardware | None = None
+) -> tuple[Loaded | None, Facts]:
     """The settings, where they can be read, and the facts. Raises nothing that the facts can tell."""
     problems = check(config=flags.config, overrides=flags.overrides)
     if problems:
@@ -55,6 +60,10 @@ async def gather(flags: Flags, *, probing: bool) -> tuple[Loaded | None, Facts]:
             async with running(housed) as app:
                 await app.refresh(everything=True)
                 facts = await _look_around(app, loaded, facts, probing=probing)
+                engines = await engine_facts(
+                    app, facts.roles, _View(app, loaded).wanted_entries(), hardware or Machine()
+                )
+                facts = replace(facts, engines=engines)
         except ConfigError as error:  # what only shows when the parts are put together
             facts = replace(facts, config_problems=(error.message,))
     return loaded, facts
@@ -139,7 +148,14 @@ async def _look_around(app: App, loaded: Loaded, facts: Facts, *, probing: bool)
     if probing:
         down = frozenset(p.name for p in providers if p.up is False)
         probed = await probe_all(app, roles, view.wanted_entries(), down)
-    return replace(facts, probed=probing, probes=probed.probes, queues=probed.queues)
+    queues = tuple(replace(queue, parallel=_parallel(app, queue.deployment)) for queue in probed.queues)
+    return replace(facts, probed=probing, probes=probed.probes, queues=queues)
+
+
+def _parallel(app: App, deployment: str) -> int | None:
+    """How many calls of a model our own turns let in at once; ``None`` where there are no turns."""
+    provider = split_id(deployment)[0]
+    return app.settings.providers[provider].parallel if provider in app.hosts else None
 
 
 def _embedded_up(app: App) -> bool:
