@@ -133,7 +133,11 @@ def _loaded(role: str, directory: Directory, memory: Memory) -> bool | None:
     plan = directory.plans.get(role)
     if plan is None or memory.loaded is None:
         return None
-    return any(memory.holds(c.deployment) for c in plan.candidates if c.deployment.local)
+    local = [c.deployment for c in plan.candidates if c.deployment.local]
+    own = [
+        d for d in local if d.model == local[0].model
+    ]  # wherever it is; not those that only stand in for it
+    return any(memory.holds(d) for d in own)
 
 
 def _role_of(deployment: str | None, directory: Directory) -> str | None:
