@@ -23,6 +23,7 @@ from coreto.providers.base import Health
 from coreto.providers.catalog import Deployment
 from coreto.providers.embedded import EmbeddedEngine
 from coreto.providers.http import Endpoint
+from coreto.providers.llamacpp import LlamaCppRouter
 from coreto.providers.ollama import Ollama, OllamaCloud, OllamaCloudByDaemon
 from coreto.providers.openai_compatible import OpenAICompatible
 from coreto.providers.openrouter import OpenRouter
@@ -67,7 +68,7 @@ class Simulators:
         if name not in self._running:
             more = ("--flavour", name, "--any-model") if name in FLAVOURS else ("--time-scale", "0")
             cloud = ("--cloud", "--api-key", "k") if name == "cloud" else ()
-            kind = "openai" if name in FLAVOURS else "ollama"
+            kind = "openai" if name in FLAVOURS else "llamacpp" if name == "llamacpp" else "ollama"
             self._running[name] = self._stack.enter_context(start_simulator(kind, *more, *cloud))
         simulator = self._running[name]
         simulator.reset()
@@ -96,6 +97,20 @@ def ollama(sims: Simulators) -> Subject:
     sim = sims.get("ollama")
     provider = Ollama(Endpoint("ollama", sim.url, local=True))
     return Subject(provider, "mistral:7b", sim=sim, http=session_of(provider))
+
+
+def llamacpp(sims: Simulators) -> Subject:
+    sim = sims.get("llamacpp")
+    provider = LlamaCppRouter(Endpoint("llamacpp", sim.url, local=True))
+    model = asyncio.run(_first_model(LlamaCppRouter(Endpoint("llamacpp", sim.url, local=True))))
+    return Subject(provider, model, sim=sim, http=session_of(provider))
+
+
+async def _first_model(provider: LlamaCppRouter) -> str:
+    try:
+        return (await provider.models())[0].name
+    finally:
+        await provider.close()
 
 
 def ollama_cloud(sims: Simulators) -> Subject:
@@ -158,6 +173,7 @@ MAKERS: dict[str, Callable[[Simulators], Subject]] = {
     **{flavour: (lambda s, f=flavour: openai_compatible(s, f)) for flavour in FLAVOURS},
     "openai-remote": lambda s: openai_compatible(s, "openai", local=False),
     "ollama": ollama,
+    "llamacpp": llamacpp,
     "ollama-cloud": ollama_cloud,
     "ollama-daemon": ollama_daemon,
     "ollama-stub": ollama_stub,

@@ -9,6 +9,7 @@ from coreto.messages import Call, Limits, Whole
 from coreto.providers.base import Embedder, LocalEngine, Provider
 from coreto.providers.embedded import EmbeddedEngine, GgufModel
 from coreto.providers.http import Endpoint
+from coreto.providers.llamacpp import LlamaCppRouter
 from coreto.providers.ollama import Ollama, OllamaCloud, OllamaCloudByDaemon
 from coreto.providers.openai_compatible import OpenAICompatible
 from coreto.providers.openrouter import OpenRouter
@@ -101,12 +102,15 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
         case "ollama-cloud":
             provider = OllamaCloud(_endpoint(name, url, section, key, local=False, reach=reach), clock=clock)
             local = False
+        case "llamacpp":
+            endpoint = _endpoint(name, url, section, key, local=local, reach=reach)
+            provider = embedder = engine = LlamaCppRouter(endpoint, clock=clock)
         case _:
             if key is None and not local and name in ("openai", "openrouter"):
                 unusable = f"no key: set {name.upper()}_API_KEY"
             compatible = OpenRouter if kind == "openrouter" else OpenAICompatible
             provider = embedder = compatible(_endpoint(name, url, section, key, local=local, reach=reach))
-    constrains = kind == "embedded" or (kind == "ollama" and local)
+    constrains = kind in ("embedded", "llamacpp") or (kind == "ollama" and local)
     return Site(
         name,
         kind,

@@ -253,7 +253,7 @@ class Scheduler:
                 self._vanish(entry)
                 changed.append(model)
             elif seen is not None and entry.phase in (Phase.ABSENT, Phase.LOST):
-                entry.size = max(seen.size, 1)
+                entry.size = seen.size or self.house.need(entry)  # 0: the engine does not tell
                 self._set_ready(entry, now)
                 changed.append(model)
             elif seen is not None and entry.phase is Phase.READY and seen.size > entry.size:
@@ -261,9 +261,9 @@ class Scheduler:
                 entry.size = seen.size
                 changed.append(model)
         for model, seen in there.items():
-            entry = self.house.entries[model] = Entry(Hosted(model, seen.size, seen.context))
+            entry = self.house.entries[model] = Entry(Hosted(model, seen.size or None, seen.context))
             self.house.book.add(entry.hosted)
-            entry.size = max(seen.size, 1)
+            entry.size = seen.size or self.house.need(entry)
             self._set_ready(entry, now)
             changed.append(model)
         if changed:

@@ -250,7 +250,7 @@ def test_a_named_file_must_be_there(cwd) -> None:
         ("[providers.lab]", 'providers.lab: needs kind and base_url, e.g. kind = "openai", base_url = "http://127.0.0.1:8000/v1"'),
         ("[providers.lab]\nkind = 'openai'", "providers.lab: needs base_url, the address of the server"),
         ("[providers.gpu]\nkind = 'ollama'", "providers.gpu: needs host, the address of the server"),
-        ("[providers.lab]\nkind = 'opnai'\nbase_url='http://h/v1'", "providers.lab.kind: expected 'ollama', 'ollama-cloud', 'openai', 'openrouter' or 'embedded', not 'opnai'; did you mean 'openai'?"),
+        ("[providers.lab]\nkind = 'opnai'\nbase_url='http://h/v1'", "providers.lab.kind: expected 'ollama', 'ollama-cloud', 'openai', 'openrouter', 'llamacpp' or 'embedded', not 'opnai'; did you mean 'openai'?"),
         ("[providers.lab]\nbase_url = 'h:1/v1'", 'providers.lab.base_url: expected a URL such as "http://h:1/v1"'),
         ("[providers.lab]\nbase_url = 'http://a/v1'\nhost = 'http://b/v1'", "providers.lab: host and base_url are two names for one thing; keep one of them"),
         ("[providers.openrouter]\nlocal = true", "providers.openrouter.local: expected false: openrouter is never on this machine"),
