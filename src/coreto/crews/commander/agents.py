@@ -10,8 +10,9 @@ assistant  ``brain`` or as decided   answers and explains
 =========  ========================  ======================================
 """
 
+import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from string import Template
@@ -30,6 +31,11 @@ Agent = Literal["planner", "coder", "designer", "assistant"]
 
 TEXT_MOST = 200
 """Characters of a plan's title, of a step and of its details."""
+
+
+_LOOP_LEAST = 100
+_LOOP_PACKED = 0.5
+"""Bytes from which a text is long enough to loop, and what is left of one that does; of others 0.6 and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,7 @@ def read_plan(answer: str, decision: Decision, most_steps: int) -> Plan | str:
     except orjson.JSONDecodeError:
         return "reason.form"
     named = [step for item in as_objects(shown.get("steps")) if (step := _step(item, decision)) is not None]
-    steps = tuple({(step.kind, step.text.casefold()): step for step in named}.values())
+    steps = _different(named)
     if not steps:
         return "reason.blank"
     if len(steps) > most_steps:
@@ -217,9 +223,28 @@ def _coder(messages: tuple[tuple[str, str], ...], settings: CommanderSettings) -
 def _step(item: Json, decision: Decision) -> PlanStep | None:
     kind = "conversation" if decision.mode == "plan" else item.get("kind")
     text = _line(item.get("text"))
-    if kind not in KINDS or not any(character.isalnum() for character in text):
+    if kind not in KINDS or not any(character.isalnum() for character in text) or _loops(text):
         return None
     return PlanStep(cast("Any", kind), text, _line(item.get("details")))
+
+
+def _different(steps: Sequence[PlanStep]) -> tuple[PlanStep, ...]:
+    """``steps`` without those that come twice. To write something and to run the same is one step."""
+    found: dict[tuple[bool, str], PlanStep] = {}
+    for step in steps:
+        key = (step.kind in {"code", "execution"}, step.text.casefold())
+        known = found.get(key)
+        if known is None:
+            found[key] = step
+        elif known.kind == "code" and step.kind == "execution":
+            found[key] = replace(known, kind="execution")
+    return tuple(found.values())
+
+
+def _loops(text: str) -> bool:
+    """Whether ``text`` says the same over and over, as very small models do: it is packed far too well."""
+    raw = text.encode()
+    return len(raw) >= _LOOP_LEAST and len(zlib.compress(raw)) < _LOOP_PACKED * len(raw)
 
 
 def _bare(text: str) -> str:

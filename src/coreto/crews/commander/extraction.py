@@ -142,5 +142,5 @@ def _tree(code: str) -> ast.Module | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd escapes, which are the model's
             return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+    except (SyntaxError, ValueError, RecursionError, MemoryError, SystemError):
+        return None  # the last: CPython 3.11 loses count when a finalizer parses meanwhile

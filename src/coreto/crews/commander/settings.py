@@ -27,7 +27,7 @@ class CommanderSettings:
     most_rounds: int = 3
     limits: SandboxLimits = SandboxLimits()
     plan_tokens: int = 1_500
-    code_tokens: int = 1_024
+    code_tokens: int = 1_536
     temperature: float | None = 0.2
     context_chars: int = 4_000
     output_chars: int = 4_000

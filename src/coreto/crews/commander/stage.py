@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -17,7 +17,19 @@ from coreto.durable import Durable
 from coreto.errors import CallError, CoretoError, InvalidOutputError
 from coreto.events import CrewEvent
 from coreto.labels import Label
-from coreto.messages import Accumulator, Call, Chunk, Item, Json, Restart, Trace, Whole, new_call_id, text_of
+from coreto.messages import (
+    Accumulator,
+    Call,
+    Chunk,
+    Item,
+    Json,
+    Restart,
+    Trace,
+    Whole,
+    finish_of,
+    new_call_id,
+    text_of,
+)
 
 Tell = Callable[[CrewEvent], Awaitable[None]]
 """Takes events as they happen."""
@@ -166,34 +178,38 @@ class Stage:
             failover=self.settings.stream_failover if ask.stream else None,
             restartable=ask.stream,
         )
-        text, trace, error = "", None, None
+        reply = Reply(ask.role)
         try:
-            text, trace = await self._items(call, heard)
+            answer, trace = await self._items(call, heard)
+            reply = replace(_traced(reply, trace), text=answer.text, cut=answer.finish == "length")
         except CoretoError as failure:
-            text, trace, error = "".join(heard), getattr(failure, "trace", None), failure
             self.error = failure
-        return _reply(ask.role, text, trace, error, round(clock.monotonic() - started, 3))
+            trace = failure.trace if isinstance(failure, CallError) else None
+            reply = _failed(_traced(reply, trace) if trace else reply, failure, trace)
+            reply = replace(reply, text="".join(heard))
+        return replace(reply, seconds=round(clock.monotonic() - started, 3))
 
-    async def _items(self, call: Call, heard: list[str]) -> tuple[str, Trace]:
-        whole, parts = "", Accumulator(heard)
+    async def _items(self, call: Call, heard: list[str]) -> tuple[Accumulator, Trace]:
+        """The answer and its trace; what is streamed is in ``heard`` too, as far as it came."""
+        answer = Accumulator(heard)
         async with self._crew.models.open(call) as items:
             async for item in items:
                 if isinstance(item, Trace):
-                    return whole or parts.text, item
+                    return answer, item
                 if isinstance(item, Whole):
-                    whole = text_of(item.body)
+                    answer = Accumulator([text_of(item.body)], finish=finish_of(item.body))
                 elif isinstance(item, Restart):
                     heard.clear()
                     text = say(self.language, "status.restart")
                     await self._tell(CrewEvent("status", text, params={"restart": True}))
                 else:
-                    await self._piece(item, parts)
+                    await self._piece(item, answer)
         raise CallError("the gateway ended without a trace")
 
-    async def _piece(self, item: Chunk, parts: Accumulator) -> None:
-        before = len(parts.parts)
-        parts.add(item.body)
-        for piece in parts.parts[before:]:
+    async def _piece(self, item: Chunk, answer: Accumulator) -> None:
+        before = len(answer.parts)
+        answer.add(item.body)
+        for piece in answer.parts[before:]:
             await self._tell(_content(piece))
 
     async def _ran(self, code: str, step: int, earlier: tuple[Outcome, ...]) -> Json:
@@ -218,26 +234,22 @@ def _content(text: str) -> CrewEvent:
     return CrewEvent("content", text)
 
 
-def _reply(role: str, text: str, trace: Trace | None, error: CoretoError | None, seconds: float) -> Reply:
-    reply = Reply(role, text, seconds=seconds)
-    if trace is not None:
-        reply = Reply(
-            role,
-            text,
-            deployment=trace.deployment,
-            label=trace.label,
-            cost_nusd=trace.cost_nusd,
-            seconds=seconds,
-            warnings=trace.warnings,
-        )
-    if error is None:
-        return reply
+def _traced(reply: Reply, trace: Trace) -> Reply:
+    return replace(
+        reply,
+        deployment=trace.deployment,
+        label=trace.label,
+        cost_nusd=trace.cost_nusd,
+        warnings=trace.warnings,
+    )
+
+
+def _failed(reply: Reply, error: CoretoError, trace: Trace | None) -> Reply:
     answered = trace is not None and any(attempt.outcome == "invalid_output" for attempt in trace.attempts)
-    shown = {
-        **reply.as_json(),
-        "deployment": None,
-        "error": first_line(error.message),
-        "code": error.code,
-        "unusable": answered or isinstance(error, InvalidOutputError),
-    }
-    return Reply.from_json(shown)
+    return replace(
+        reply,
+        deployment=None,
+        error=first_line(error.message),
+        code=error.code,
+        unusable=answered or isinstance(error, InvalidOutputError),
+    )

@@ -49,7 +49,8 @@ class Plan:
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What came of one call. ``text``: all of the answer, or as far as it came. ``seconds``: that it took.
-    ``error``: in one line, with its ``code``; ``unusable``: a model did answer, in a form that is of no use."""
+    ``cut``: it ended at the token limit. ``error``: in one line, with its ``code``; ``unusable``: a model did answer,
+    in a form that is of no use."""
 
     role: str
     text: str = ""
@@ -57,6 +58,7 @@ class Reply:
     label: Label = Label.INTERNAL
     cost_nusd: int | None = 0
     seconds: float = 0.0
+    cut: bool = False
     error: str | None = None
     code: str | None = None
     unusable: bool = False
@@ -70,6 +72,7 @@ class Reply:
             "label": str(self.label),
             "cost_nusd": self.cost_nusd,
             "seconds": self.seconds,
+            "cut": self.cut,
             "error": self.error,
             "code": self.code,
             "unusable": self.unusable,

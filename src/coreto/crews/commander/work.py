@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coreto.crews.commander import agents, rendering
-from coreto.crews.commander.extraction import code_of
+from coreto.crews.commander.extraction import code_of, parses
 from coreto.crews.commander.settings import Language
 from coreto.crews.commander.stage import Stage
-from coreto.crews.commander.state import Kind, PlanStep, Status, StepResult
+from coreto.crews.commander.state import Kind, PlanStep, Reply, Status, StepResult
 from coreto.crews.commander.texts import say
 from coreto.crews.commander.tools import Outcome
 
@@ -42,6 +42,12 @@ class _Written:
 
     code: str | None = None
     error: str = ""
+
+
+def _usable(reply: Reply) -> bool:
+    """Whether there is code in an answer; of one that ended at the token limit, code that is whole."""
+    code = code_of(reply.text)
+    return code is not None and (not reply.cut or parses(code))
 
 
 class Worker:
@@ -120,7 +126,7 @@ class Worker:
         ask = agents.ask_code(task, self._told(), stage.settings, language)
         name = f"step-{number}/write-1"
         reply = await stage.ask(name, ask, "status.writing", step=number)
-        if reply.error is None and code_of(reply.text) is None:
+        if reply.error is None and not _usable(reply):
             ask = agents.ask_again(task, stage.settings, language)
             reply = await stage.ask(f"{name}/again", ask, "status.writing", step=number)
         return self._read(reply.error, reply.text)

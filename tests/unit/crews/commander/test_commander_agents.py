@@ -66,7 +66,16 @@ def test_plans_of_no_use(value, reason):
 def test_blank_and_double_steps_are_left_out():
     """The rest of such a plan is good."""
     plan = read(steps(("code", "a"), ("code", ""), ("code", "A"), ("ui", "a")))
-    assert [(step.kind, step.text) for step in plan.steps] == [("code", "A"), ("ui", "a")]
+    assert [(step.kind, step.text) for step in plan.steps] == [("code", "a"), ("ui", "a")]
+    plan = read(steps(("code", "sum them"), ("conversation", "tell"), ("execution", "Sum them")))
+    assert [step.kind for step in plan.steps] == ["execution", "conversation"]
+
+
+def test_texts_that_loop_are_no_steps():
+    """What a very small model says over and over is left out; long texts that say something stay."""
+    long = "Read the numbers from the file, leave out the blank lines, add them up and write the sum to another file"
+    plan = read(steps(("code", "draw a screen of copies and " * 7), ("code", long), ("code", "x " * 90)))
+    assert [step.text for step in plan.steps] == [long]
 
 
 def test_plans_that_are_only_read_have_details():

@@ -211,6 +211,16 @@ def test_no_code_is_asked_for_once_more(bench, block):
     assert len(crew.models.calls) == 2
 
 
+def test_code_that_was_cut_is_asked_for_once_more(bench, block):
+    """Code that ends at the token limit is not run in half; whole code in an answer that does is good."""
+    crew = bench({"executor": [Say("```python\nprint('a", finish="length"), block("print(1)")]})
+    assert crew.ask(RUN).plan[0].output == "1\n"
+    assert len(crew.trusting.jobs) == 1
+    crew = bench({"executor": [Say(block("print(1)") + " and so on", finish="length")]})
+    assert crew.ask(RUN).plan[0].output == "1\n"
+    assert len(crew.models.calls) == 1
+
+
 def test_no_code_at_all_is_said(bench):
     """Two answers without code: the step failed, nothing was run, and the run ends all the same."""
     crew = bench({"executor": ["I cannot."]})

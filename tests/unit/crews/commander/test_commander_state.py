@@ -50,6 +50,7 @@ REPLIES = st.builds(
     LABELS,
     st.none() | st.integers(0),
     SECONDS,
+    st.booleans(),
     MAYBE,
     MAYBE,
     st.booleans(),
