@@ -274,7 +274,15 @@ DOCTOR: Mapping[str, tuple[str, str]] = {
         "OLLAMA_NUM_PARALLEL=4 ollama serve",
         "OLLAMA_NUM_PARALLEL=4 ollama serve",
     ),
-    "doctor.queues.mend_parallel": (
+    "doctor.queues_here": (
+        "{deployment} queues: providers.{name}.parallel is 1, so a panel's calls are answered one after the other",
+        "{deployment} enfileira: providers.{name}.parallel é 1, e as chamadas de um painel são respondidas uma a uma",
+    ),
+    "doctor.queues_here.mend": (
+        "parallel = 4 in [providers.{name}]",
+        "parallel = 4 em [providers.{name}]",
+    ),
+    "doctor.queues_here.mend_ollama": (
         "parallel = 4 in [providers.{name}], with OLLAMA_NUM_PARALLEL=4 for `ollama serve`",
         "parallel = 4 em [providers.{name}], com OLLAMA_NUM_PARALLEL=4 no `ollama serve`",
     ),

@@ -129,6 +129,11 @@ SYMPTOMS = {
         "warning",
         "OLLAMA_NUM_PARALLEL",
     ),
+    "queues_here": (
+        engine(budget=8 * GIB, needs=(replace(SMALL, panel=True),)),
+        "warning",
+        "parallel = 4 in [providers.ollama]",
+    ),
     "slow_load": (probed("ok", first_ms=12_000.0), "warning", "OLLAMA_KEEP_ALIVE"),
     "memory_low": (
         replace(WELL, memory_free=10**9, memory_needed=(("ollama/phi3:mini", 2 * 10**9),)),

@@ -14,7 +14,6 @@ from coreto.cli.doctor.facts import (
     NeedFact,
     ProbeFact,
     ProviderFact,
-    QueueFact,
     StuckFact,
     SwapFact,
 )
@@ -89,11 +88,15 @@ def test_another_engine_that_is_stuck() -> None:
 
 
 def test_our_own_turns_may_be_what_queues() -> None:
-    """Where we let calls in one by one, raising Ollama's own number alone mends nothing."""
-    queue = QueueFact(deployment="ollama/m", panel=True, parallel=1)
-    assert "parallel = 4 in [providers.ollama]" in diagnose(Facts(queues=(queue,)))[0].mend
-    other = diagnose(Facts(queues=(replace(queue, parallel=4),)))[0]
-    assert other.mend.startswith("OLLAMA_NUM_PARALLEL")
+    """Only where a panel asks, the model takes one call at a time, and it is our turns that it waits for."""
+    panel = replace(need("a", 1), panel=True)
+    (finding,) = found(needs=(panel,), budget=8 * GIB)
+    assert "OLLAMA_NUM_PARALLEL=4" in finding.mend
+    (other,) = found(needs=(panel,), budget=8 * GIB, kind="embedded")
+    assert other.mend == "parallel = 4 in [providers.ollama]"
+    assert found(needs=(replace(panel, slots=4),), budget=8 * GIB) == []
+    assert found(needs=(replace(panel, panel=False),), budget=8 * GIB) == []
+    assert found(needs=(panel,)) == []
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def test_swaps_by_their_history() -> None:
         (12.0, "unloaded", "c"),
         (20.0, "loaded", "a"),
     )
-    assert swaps_of(seen) == (SwapFact("a", 4 * GIB, 8.0, 10.0),)
+    assert swaps_of(seen, {}) == (SwapFact("a", 4 * GIB, 8.0, 10.0),)
 
 
 @pytest.mark.parametrize(
@@ -160,13 +163,19 @@ def test_swaps_by_their_history() -> None:
 )
 def test_histories_that_tell_no_time(events) -> None:
     """Nothing is measured where its beginning was not seen."""
-    assert swaps_of(history(*events)) == ()
+    assert swaps_of(history(*events), {}) == ()
+
+
+def test_a_model_that_has_left_again() -> None:
+    """Its size is known from elsewhere."""
+    seen = history((1.0, "switch", "a"), (2.0, "unloaded", "a"), (7.0, "loaded", "b"))
+    assert swaps_of(seen, {"a": 1, "b": GIB}) == (SwapFact("b", GIB, 5.0, 6.0),)
 
 
 def test_a_load_that_began_anew() -> None:
     """After a first try that ran out of memory the second one's time counts for its speed."""
     seen = history((1.0, "switch", "b"), (2.0, "unloaded", "b"), (30.0, "shrunk", "a"), (40.0, "loaded", "a"))
-    assert swaps_of(seen) == (SwapFact("a", 4 * GIB, 10.0, 39.0),)
+    assert swaps_of(seen, {}) == (SwapFact("a", 4 * GIB, 10.0, 39.0),)
 
 
 def test_who_is_stuck() -> None:
@@ -193,7 +202,7 @@ MODELS = st.tuples(
 def test_any_history_can_be_read(events, models) -> None:
     """Whatever happened in whatever order, no time is negative and nobody is stuck who is not there."""
     seen = history(*sorted(events, key=lambda event: event[0]), models=models)
-    assert all(0 <= swap.load_seconds <= swap.seconds for swap in swaps_of(seen))
+    assert all(0 <= swap.load_seconds <= swap.seconds for swap in swaps_of(seen, {}))
     assert {s.model for s in stuck_in(seen)} <= {name for name, state, _ in models if state != "absent"}
 
 

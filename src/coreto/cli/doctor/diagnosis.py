@@ -10,7 +10,6 @@ from coreto.cli.doctor.facts import (
     MissingFact,
     ProbeFact,
     ProviderFact,
-    QueueFact,
 )
 from coreto.cli.doctor.finding import Finding, Severity
 from coreto.cli.doctor.memory import about_memory, too_large
@@ -50,6 +49,7 @@ ORDER = (
     "budget_large",
     "slow_swap",
     "queues",
+    "queues_here",
     "slow_load",
     "memory_low",
     "retired",
@@ -289,7 +289,8 @@ class _Doctor:
         if not facts.fallback_enabled:
             yield self._finding("fallback_disabled", Severity.WARNING, origin=facts.fallback_origin)
         for queue in facts.queues:
-            yield self._queue(queue)
+            severity = Severity.WARNING if queue.panel else Severity.HINT
+            yield self._finding("queues", severity, queue.deployment, deployment=queue.deployment)
         for deployment, needed in facts.memory_needed:
             if facts.memory_free is not None and needed > facts.memory_free:
                 yield self._finding(
@@ -312,13 +313,6 @@ class _Doctor:
             )
         for warning in facts.config_warnings:
             yield self._finding("setting", Severity.HINT, warning, warning=warning)
-
-    def _queue(self, queue: QueueFact) -> Finding:
-        severity = Severity.WARNING if queue.panel else Severity.HINT
-        values = {"deployment": queue.deployment, "name": queue.deployment.partition("/")[0]}
-        if queue.parallel == 1:  # we let them in one by one, whatever the engine could do
-            values["mend"] = self.texts("doctor.queues.mend_parallel", **values)
-        return self._finding("queues", severity, queue.deployment, **values)
 
     def _until(self, until: float | None) -> str:
         return figures.moment(until) if until is not None else self.texts("doctor.unknown_time")

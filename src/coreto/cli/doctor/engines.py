@@ -3,12 +3,14 @@
 from coreto.app import App
 from coreto.cli.doctor.facts import EngineFact, NeedFact, RoleFact
 from coreto.cli.doctor.memory import stuck_in, swaps_of
+from coreto.cli.doctor.probe import PANEL_ROLE
 from coreto.cli.memory import explain
 from coreto.errors import CallError, CoretoError
 from coreto.gateway.remote import RemoteGateway
 from coreto.hardware.base import Hardware
 from coreto.messages import Json
 from coreto.owner import find_owner
+from coreto.residency.model import ModelId
 
 
 async def engine_facts(
@@ -26,14 +28,16 @@ async def engine_facts(
             continue
         host = app.hosts.get(name)
         seen = [entry for entry in told if entry["provider"] == name]
+        needs = await _needs(app, name, roles, wanted)
+        sizes = {model: need.need for model, need in needs.items()}
         facts.append(
             EngineFact(
                 provider=name,
                 kind=site.kind,
                 budget=host.terms.budget if host else None,
                 memory=memory_for(site.kind, hardware),
-                needs=await _needs(app, name, roles, wanted),
-                swaps=tuple(swap for entry in seen for swap in swaps_of(entry)),
+                needs=tuple(needs.values()),
+                swaps=tuple(swap for entry in seen for swap in swaps_of(entry, sizes)),
                 stuck=tuple(dict.fromkeys(stuck for entry in seen for stuck in stuck_in(entry))),
             )
         )
@@ -52,9 +56,10 @@ def memory_for(kind: str, hardware: Hardware) -> int | None:
 
 async def _needs(
     app: App, provider: str, roles: tuple[RoleFact, ...], wanted: frozenset[str]
-) -> tuple[NeedFact, ...]:
-    """The engine's models of the chains whose size is known, in the order of the chains."""
-    needs: dict[str, NeedFact] = {}
+) -> dict[ModelId, NeedFact]:
+    """The engine's models of the chains whose size is known, by their ids, in the order of the chains."""
+    panel = next((r.candidates[0] for r in roles if r.name == PANEL_ROLE and r.wanted and r.candidates), None)
+    needs: dict[ModelId, NeedFact] = {}
     deployments = app.gateway.directory.deployments
     for name in dict.fromkeys(name for role in roles for name in role.candidates):
         deployment = deployments.get(name)
@@ -68,10 +73,16 @@ async def _needs(
             hosted, need = explained.sized.hosted, explained.need
             least = min(hosted.small_memory or need, need)
             # two names of one model are one
-            needs.setdefault(
-                hosted.id, NeedFact(deployment=name, need=need, least=least, wanted=name in wanted)
+            fact = NeedFact(
+                deployment=name,
+                need=need,
+                least=least,
+                wanted=name in wanted,
+                slots=hosted.slots,
+                panel=name == panel,
             )
-    return tuple(needs.values())
+            needs.setdefault(hosted.id, fact)
+    return needs
 
 
 async def _of_server(app: App) -> list[Json]:

@@ -81,22 +81,23 @@ class RetiredFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueFact:
-    """A deployment that answered two calls one after the other; ``panel``: a panel's members use it; ``parallel``:
-    how many our own turns let in at once, where its engine has a budget."""
+    """A deployment that answered two calls one after the other; ``panel``: a panel's members use it."""
 
     deployment: str
     panel: bool = False
-    parallel: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeedFact:
-    """A model of the chains and the bytes that it takes in memory; ``least``: with its smaller window."""
+    """A model of the chains and the bytes that it takes in memory; ``least``: with its smaller window. ``slots``: the
+    calls that it answers at once; ``panel``: the user has a panel's members ask it."""
 
     deployment: str
     need: int
     least: int
     wanted: bool = False
+    slots: int = 1
+    panel: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,14 +148,7 @@ async def _look_around(app: App, loaded: Loaded, facts: Facts, *, probing: bool)
     if probing:
         down = frozenset(p.name for p in providers if p.up is False)
         probed = await probe_all(app, roles, view.wanted_entries(), down)
-    queues = tuple(replace(queue, parallel=_parallel(app, queue.deployment)) for queue in probed.queues)
-    return replace(facts, probed=probing, probes=probed.probes, queues=queues)
-
-
-def _parallel(app: App, deployment: str) -> int | None:
-    """How many calls of a model our own turns let in at once; ``None`` where there are no turns."""
-    provider = split_id(deployment)[0]
-    return app.settings.providers[provider].parallel if provider in app.hosts else None
+    return replace(facts, probed=probing, probes=probed.probes, queues=probed.queues)
 
 
 def _embedded_up(app: App) -> bool:

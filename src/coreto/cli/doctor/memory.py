@@ -1,6 +1,6 @@
 """Models that should take turns in memory: what keeps them from it, and what makes it slow. All pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 from coreto.cli import figures
@@ -28,6 +28,7 @@ def about_memory(engine: EngineFact, texts: Texts, make: Make) -> Iterator[Findi
         yield from _no_turns(engine, texts, make)
     else:
         yield from _too_large(engine, texts, make)
+        yield from _one_at_a_time(engine, texts, make)
         if engine.memory is not None and engine.budget > engine.memory:
             yield make(
                 "budget_large",
@@ -94,6 +95,16 @@ def _too_large(engine: EngineFact, texts: Texts, make: Make) -> Iterator[Finding
         )
 
 
+def _one_at_a_time(engine: EngineFact, texts: Texts, make: Make) -> Iterator[Finding]:
+    """The turns that a panel's calls take are ours: nobody can see from outside that they wait."""
+    for need in engine.needs:
+        if need.panel and need.slots == 1:
+            values: dict[str, object] = {"name": engine.provider, "deployment": need.deployment}
+            if engine.kind == "ollama":
+                values["mend"] = texts("doctor.queues_here.mend_ollama", **values)
+            yield make("queues_here", Severity.WARNING, need.deployment, **values)
+
+
 def too_large(engine: EngineFact) -> tuple[NeedFact, ...]:
     """The models that never get a turn."""
     budget = engine.budget
@@ -112,10 +123,10 @@ def _slow(engine: EngineFact, swap: SwapFact, texts: Texts, make: Make) -> Findi
     return make("slow_swap", Severity.WARNING, f"{engine.provider}/{swap.model}", **values)
 
 
-def swaps_of(host: Json) -> tuple[SwapFact, ...]:
+def swaps_of(host: Json, known: Mapping[str, int]) -> tuple[SwapFact, ...]:
     """How long models took to come in the place of others, by a host's status. A load starts when the last of those
-    that had to go is gone."""
-    sizes = {model["model"]: int(model["gb"] * GIB) for model in host["models"]}
+    that had to go is gone. ``known``: bytes of models that may have left again."""
+    sizes = {**known, **{model["model"]: int(model["gb"] * GIB) for model in host["models"] if model["gb"]}}
     found: list[SwapFact] = []
     asked_at = free_at = None
     for seen in host["recent"]:
