@@ -122,7 +122,8 @@ def read_plan(answer: str, decision: Decision, most_steps: int) -> Plan | str:
         return "reason.repeated"
     if decision.mode == "plan_execute" and all(step.kind == "conversation" for step in steps):
         return "reason.talk"
-    return Plan(_line(shown.get("title")), steps)
+    title = _line(shown.get("title"))
+    return Plan("" if _loops(title) else title, steps)
 
 
 def template_plan(request: str, decision: Decision, reason: str, most_steps: int) -> Plan:
@@ -247,9 +248,10 @@ def _loops(text: str) -> bool:
     return len(raw) >= _LOOP_LEAST and len(zlib.compress(raw)) < _LOOP_PACKED * len(raw)
 
 
-def _bare(text: str) -> str:
-    """``text`` without its numbers: "part 1", "part 2" … of nothing say the same."""
-    return "".join(character for character in text.casefold() if character.isalpha())
+def _bare(text: str) -> frozenset[str]:
+    """The words of ``text`` without its numbers: "part 1", "part 2" … of nothing say the same."""
+    letters = (character if character.isalpha() else " " for character in text.casefold())
+    return frozenset("".join(letters).split())
 
 
 def _line(value: object) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from coreto.clock import Clock, SystemClock
 from coreto.crews.commander import agents, rendering
@@ -178,10 +179,11 @@ class Commander:
         settings, text = stage.settings, stage.request.text
         reply = await stage.ask("plan", agents.ask_plan(text, decision, settings), "status.planning")
         if reply.error is not None:
-            return agents.template_plan(text, decision, reply.error, settings.most_steps)
+            reason = say(decision.language, "reason.form") if reply.unusable else reply.error
+            return agents.template_plan(text, decision, agents.cut_line(reason), settings.most_steps)
         read = agents.read_plan(reply.text, decision, settings.most_steps)
         if isinstance(read, Plan):
-            return read
+            return read if read.title else replace(read, title=agents.cut_line(text))
         reason = say(decision.language, read, most=settings.most_steps)
         return agents.template_plan(text, decision, reason, settings.most_steps)
 

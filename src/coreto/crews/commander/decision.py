@@ -36,7 +36,7 @@ _PLAN = re.compile(
 _OUTSIDE = re.compile(
     r"^(?:(?:por favor|please|pode|can you|could you|agora|now),? )*"
     r"(?:(?:re)?envi\w+|(?:re)?send|mand[ae]\w*|e-?mail|paus\w+|publi\w+|post[ae]?|deploy|agend\w+|schedule|baix\w+|download|upload"
-    r"|reinici\w+|restart|reboot|instal\w+|cancel\w*|encaminh\w+|forward|book|reserv\w+|compr\w+|buy|ping|sync|aument\w+|ativ\w+"
+    r"|reinici\w+|restart|reboot|instal\w+|cancel\w*|encaminh\w+|forward|book|reserv\w+|compr[ae]r?|buy|ping|sync|aument\w+|ativ\w+"
     r"|liga|ligue|deslig\w+|abr[ae]|feche|fecha|open|close|delet\w+|apag\w+|exclu\w+|remov\w+)\b"
 )
 _CODE_WORDS = re.compile(

@@ -55,6 +55,7 @@ def test_a_plan_is_read():
         (steps(("code", "a"), ("code", "b"), ("code", "c"), ("code", "d")), "reason.long"),
         (steps(("code", "Do"), ("code", "do"), ("code", "do ")), "reason.repeated"),
         (steps(("code", "Part 1 - 8"), ("code", "Part 2 - 9"), ("code", "Part 3 - 10")), "reason.repeated"),
+        (steps(*(("code", f"Item {n}: " * (4 - n)) for n in (1, 2, 3))), "reason.repeated"),
         (steps(("conversation", "talk")), "reason.talk"),
     ],
 )

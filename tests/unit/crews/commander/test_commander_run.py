@@ -133,7 +133,8 @@ def test_a_plan_alone(bench):
         ("nonsense", "not in the form"),
         ('{"title": "x", "steps": []}', "no steps"),
         (UnreachableError("the brain is away"), "the brain is away"),
-        (ExhaustedError("nobody", causes=[InvalidOutputError("no JSON")]), "nobody"),
+        (ExhaustedError("nobody"), "nobody"),
+        (InvalidOutputError("the JSON was cut"), "not in the form"),
     ],
 )
 def test_a_plan_of_no_use_is_replaced(bench, block, answer, reason):
@@ -145,6 +146,13 @@ def test_a_plan_of_no_use_is_replaced(bench, block, answer, reason):
     assert reason in result.text
     assert [step.kind for step in result.plan] == ["execution"]
     assert result.ok
+
+
+def test_a_title_of_no_use(bench, plan):
+    """A plan that has no title, or one that loops, is called by the request."""
+    for title in ("", "Exemplo 1: " * 20):
+        crew = bench({"brain": [plan(("execution", "a"), title=title)], "executor": ["x"]})
+        assert f"## Plan: {BOTH}\n" in crew.ask(BOTH).text
 
 
 def test_a_standard_plan_where_nobody_answered_is_no_success(bench):
