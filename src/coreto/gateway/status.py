@@ -141,11 +141,12 @@ def _loaded(role: str, directory: Directory, memory: Memory) -> bool | None:
 
 
 def _role_of(deployment: str | None, directory: Directory) -> str | None:
-    """The role that has the deployment first, or first of those on this machine."""
+    """The role that has the deployment first, or first of those on this machine; of several the best known."""
     if deployment is None:
         return None
     second: str | None = None
-    for name, plan in directory.plans.items():
+    known = ("brain", "executor")
+    for name, plan in sorted(directory.plans.items(), key=lambda item: item[0] not in known):
         if plan.role != name or not plan.candidates:
             continue
         if plan.candidates[0].deployment.id == deployment:

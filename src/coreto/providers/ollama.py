@@ -70,6 +70,7 @@ class Ollama:
         self._now = now
         self._stubs: frozenset[str] = frozenset()
         self._listed: frozenset[str] = frozenset()
+        self._embedders: frozenset[str] = frozenset()
 
     def wire_name(self, model: str) -> str:
         """The name to send for ``model``."""
@@ -180,6 +181,7 @@ class Ollama:
         infos = tuple(_model_info(m) for m in listed if m.get("name"))
         self._listed = frozenset(full_name(info.name) for info in infos)
         self._stubs = frozenset(full_name(info.name) for info in infos if not info.local)
+        self._embedders = frozenset(full_name(info.name) for info in infos if _only_embeds(info))
         return infos
 
     async def health(self) -> Health:
@@ -194,12 +196,15 @@ class Ollama:
 
     async def load(self, model: str, *, context: int | None = None) -> None:
         """Raises :class:`~coreto.errors.CallError`, out of memory included."""
-        body: Json = {"model": model, "messages": [], "stream": False}
+        body: Json = {"model": model}
         if context is not None:
             body["options"] = {"num_ctx": context}
         if self._keep_alive is not None:
             body["keep_alive"] = self._keep_alive
-        await self._command(body)
+        if full_name(model) in self._embedders:  # those refuse to be loaded for a chat
+            await self._ask("/api/embed", {**body, "input": ""})
+        else:
+            await self._command({**body, "messages": [], "stream": False})
 
     async def describe(self, model: str) -> Described | None:
         """What ``/api/show`` says; ``None`` for a stub, which takes no memory here."""
@@ -316,6 +321,10 @@ def _model_info(listed: Json) -> ModelInfo:
         capabilities=frozenset(_texts(listed.get("capabilities"))),
         local=not (listed.get("remote_host") or listed.get("remote_model") or is_cloud_name(name)),
     )
+
+
+def _only_embeds(info: ModelInfo) -> bool:
+    return "embedding" in info.capabilities and "completion" not in info.capabilities
 
 
 def _texts(value: object) -> list[str]:

@@ -7,7 +7,7 @@ from coreto.residency.state import Entry, House, Phase
 
 def predicted_wait(house: House, model: ModelId, view: turns.View, coming: int = 0) -> float:
     """Seconds until a request for ``model`` that came now would start; infinite where the host lacks the model.
-    ``coming``: others for it that the house does not know of yet.
+    ``coming``: others for it that the house does not know of yet, less those that have ended.
 
     The sum of: what runs and waits for the model already; where it is not in memory, its load; before that, the
     turns of those who have the memory now and of those who wait for longer, each no longer than a turn may be.

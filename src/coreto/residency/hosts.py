@@ -65,6 +65,7 @@ class Host:
         self._known: dict[ModelId, Sized] = {}
         self._learning: dict[ModelId, asyncio.Task[Sized]] = {}
         self._failed_at: dict[ModelId, float] = {}
+        self._closed = False
         self._residency = Residency(engine, self._scheduler, clock=clock, measure=counted, on_note=self._note)
 
     def _scheduler(self, effects: Effects) -> Scheduler:
@@ -88,21 +89,24 @@ class Host:
         known = self._known.get(full)
         if known is not None:
             return known
+        if self._closed:
+            raise self._gone()
         task = self._learning_of(full)
         await asyncio.wait({task})  # whoever of them goes
         if task.cancelled():
-            raise UnreachableError(f"the host {self.name!r} is closed")
+            raise self._gone()
         return task.result()
+
+    def _gone(self) -> UnreachableError:
+        return UnreachableError(f"the host {self.name!r} is closed")
 
     def look_up(self, model: str) -> None:
         """See to it that :meth:`predicted_wait` knows ``model`` soon, if its engine has it; does not wait."""
         full = self.terms.full_name(model)
         failed_at = self._failed_at.get(full)
-        if full in self._known or (
-            failed_at is not None and self._clock.monotonic() < failed_at + LOOK_AGAIN
-        ):
-            return
-        self._learning_of(full)
+        lately = failed_at is not None and self._clock.monotonic() < failed_at + LOOK_AGAIN
+        if full not in self._known and not lately and not self._closed:
+            self._learning_of(full)
 
     def _learning_of(self, full: ModelId) -> "asyncio.Task[Sized]":
         task = self._learning.get(full)
@@ -148,6 +152,7 @@ class Host:
 
     async def close(self) -> None:
         """Send away who waits; what is loaded stays. Idempotent."""
+        self._closed = True
         for task in tuple(self._learning.values()):
             task.cancel()
         await self._residency.close()

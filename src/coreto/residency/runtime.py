@@ -96,7 +96,8 @@ class Residency:
         self._on_note = on_note
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._answers: dict[RequestId, asyncio.Future[Lease | Rejection]] = {}
-        self._coming: Counter[ModelId] = Counter()
+        #: requests that came, less those that ended, which the scheduler has not heard of yet
+        self._unheard: Counter[ModelId] = Counter()
         self._names = map(str, itertools.count(1))
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.Task[None] | None = None
@@ -141,25 +142,30 @@ class Residency:
         name = next(self._names)
         answer: asyncio.Future[Lease | Rejection] = asyncio.get_running_loop().create_future()
         self._answers[name] = answer
-        self._coming[model] += 1
+        self._unheard[model] += 1
         self._post(partial(self._arrive, Request(name, model, spill_after, plan)))
         try:
             found = await answer
         except asyncio.CancelledError:  # it may have been granted in this moment
-            self._end_turn(name)
+            self._end_turn(name, model)
             raise
         if isinstance(found, Rejection):
-            self._end_turn(name)
+            del self._answers[name]
             raise _error_of(found)
-        return Turn(found, partial(self._end_turn, name))
+        return Turn(found, partial(self._end_turn, name, model))
 
     def _arrive(self, request: Request, now: float) -> None:
-        self._coming[request.model] -= 1
+        self._unheard[request.model] -= 1
         self._scheduler.on_request(request, now)
 
-    def _end_turn(self, name: RequestId) -> None:
-        self._answers.pop(name, None)
-        self._post(partial(self._scheduler.on_released, name))
+    def _end_turn(self, name: RequestId, model: ModelId) -> None:
+        if self._answers.pop(name, None) is not None:  # once
+            self._unheard[model] -= 1
+            self._post(partial(self._leave, name, model))
+
+    def _leave(self, name: RequestId, model: ModelId, now: float) -> None:
+        self._unheard[model] += 1
+        self._scheduler.on_released(name, now)
 
     def offer(self, models: Iterable[Hosted], home: ModelId | None = None) -> None:
         """Take up models, or what is newly known of them. ``home``: the one that comes back after guests."""
@@ -170,10 +176,10 @@ class Residency:
         self._post(partial(self._scheduler.on_announce, plan, tuple(steps)))
 
     def predicted_wait(self, model: ModelId, now: float | None = None) -> float:
-        """Seconds that a lease of ``model`` would wait if it were asked for now. Who has asked in this same moment
-        counts, so that not all of a burst see the same empty queue."""
+        """Seconds that a lease of ``model`` would wait if it were asked for now. Who has asked or
+        left in this same moment counts, so that not all of a burst see the same empty queue."""
         now = self._clock.monotonic() if now is None else now
-        return self._scheduler.predicted_wait(model, now, self._coming[model])
+        return self._scheduler.predicted_wait(model, now, self._unheard[model])
 
     def status(self) -> HostStatus:
         """What is in memory, who uses it and who waits."""

@@ -71,7 +71,7 @@ class Scheduler:
 
     def predicted_wait(self, model: ModelId, now: float, coming: int = 0) -> float:
         """Seconds that a request for ``model`` would wait if it came now: for its turn, the load and the queue.
-        ``coming``: others for it that have not come here yet."""
+        ``coming``: others for it that have not come here yet, less those that have ended."""
         self.house.age(now)
         return predicted_wait(self.house, model, self.house.view(now), coming)
 
