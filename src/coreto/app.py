@@ -44,6 +44,7 @@ from coreto.residency.build import build_hosts, require_room
 from coreto.residency.effects import TROUBLES, Note
 from coreto.residency.hosts import Host
 from coreto.resilience.health import HealthBook
+from coreto.resilience.hosting import look_up_models
 from coreto.resilience.plan import Candidate
 from coreto.routing.directory import Directory, DirectoryBuilder
 from coreto.routing.router import Router, Sources
@@ -123,6 +124,7 @@ class App:
         for host in self.hosts.values():
             found = self.inventory.get(host.name)
             require_room(host, found.models if found else ())
+        look_up_models(self.gateway.directory.plans.values())
         limits = Limits(self.settings.budgets, self.key_limits)
         if limits.any:
             store = SqlBudgetStore(self.database, tracked=self.settings.track_costs)

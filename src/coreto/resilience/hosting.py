@@ -3,13 +3,22 @@
 import asyncio
 import math
 from collections import deque
+from collections.abc import Iterable
 
 from coreto.errors import TimedOutError
 from coreto.messages import Call
 from coreto.residency.hosts import Host
 from coreto.residency.runtime import Turn
 from coreto.resilience.health import HealthBook
-from coreto.resilience.plan import Candidate
+from coreto.resilience.plan import Candidate, Plan
+
+
+def look_up_models(plans: Iterable[Plan]) -> None:
+    """Begin to learn of every model of ``plans`` that takes turns: the first calls would else be put in order by how
+    long it took to learn of theirs, and not by who came first."""
+    for candidate in (candidate for plan in plans for candidate in plan.candidates):
+        if candidate.host is not None:
+            candidate.host.look_up(candidate.deployment.model)
 
 
 def where_soonest(candidate: Candidate, waiting: deque[Candidate], health: HealthBook) -> Candidate:

@@ -15,7 +15,7 @@ from coreto.residency.model import Rules
 from coreto.residency.sizes import Wanted
 from coreto.resilience.fallback import Fallback, Ward
 from coreto.resilience.health import HealthBook
-from coreto.resilience.hosting import worth_waiting
+from coreto.resilience.hosting import look_up_models, worth_waiting
 from coreto.resilience.plan import Candidate, Journal, Plan
 from coreto.testing.clock import VirtualClock
 from coreto.testing.engine import FakeEngine
@@ -469,6 +469,19 @@ def test_every_call_carries_the_window_of_the_load():
         assert house.engines["a"].contexts == [8192] * 3
 
     check(scenario, context={"brain": 8192})
+
+
+def test_models_of_the_plans_are_known_before_they_are_asked_for():
+    """Those that take turns are looked up once each; the others are nobody's."""
+
+    async def scenario(house):
+        plan = Plan("chat", "chat", tuple(map(house.candidate, ("a/brain", "cloud/x", "b/tiny", "a/brain"))))
+        look_up_models([plan, plan])
+        await house.clock.advance(0.0)
+        assert (house.engines["a"].descriptions, house.engines["b"].descriptions) == (1, 1)
+        assert house.hosts["a"].predicted_wait("brain") == pytest.approx(13.0)
+
+    check(scenario)
 
 
 # --- several hosts
