@@ -12,14 +12,13 @@ from rich.text import Text
 from coreto.app import data_dir
 from coreto.cli import figures
 from coreto.cli.flags import Flags
+from coreto.cli.live import server_status
 from coreto.cli.terminal import console, print_json
 from coreto.cli.texts import Texts
 from coreto.clock import SystemClock
 from coreto.errors import CallError, CoretoError
-from coreto.gateway.remote import RemoteGateway
 from coreto.hardware.machine import Machine
 from coreto.messages import Json
-from coreto.owner import OwnerCard, find_owner
 from coreto.providers.base import Resident
 from coreto.providers.factory import Site, build_sites
 from coreto.providers.weights import models_dir
@@ -78,7 +77,8 @@ async def look(loaded: Loaded) -> Json:
     ``server``: its URL and process; ``hosts``: as in ``GET /api/status``, with the role of the current model;
     ``engines``: those whose models do not take turns. Nothing is loaded or unloaded for it.
     """
-    card, status = await _of_server(loaded)
+    found = await server_status(data_dir(loaded.settings))
+    card, status = found or (None, None)
     sites = build_sites(loaded.settings, models_dir(loaded.settings.models_dir), SystemClock())
     hosts = build_hosts(loaded.settings, sites, Machine(), SystemClock(), lambda _name, _note: None)
     asked = _asked(sites, of_server=status is not None)
@@ -93,21 +93,10 @@ async def look(loaded: Loaded) -> Json:
     else:
         listed = [_host(hosts[name], seen[name]) for name in hosts]
     return {
-        "server": {"url": card.url, "pid": card.pid} if card and status else None,
+        "server": {"url": card.url, "pid": card.pid} if card else None,
         "hosts": [{**host, "current_role": role_of(host, roles)} for host in listed],
         "engines": [_engine(name, found) for name, found in seen.items() if name not in hosts],
     }
-
-
-async def _of_server(loaded: Loaded) -> tuple[OwnerCard | None, Json | None]:
-    card = find_owner(data_dir(loaded.settings))
-    if card is None or card.url is None:
-        return None, None
-    remote = RemoteGateway(card)
-    try:
-        return (card, await remote.status()) if await remote.alive() else (None, None)
-    finally:
-        await remote.close()
 
 
 def _asked(sites: Mapping[str, Site], *, of_server: bool) -> dict[str, Site]:
@@ -131,7 +120,7 @@ def _with_contexts(host: Json, found: tuple[Resident, ...] | CallError) -> Json:
     """The server's ``host`` with the windows that the engine has chosen itself."""
     told = {} if isinstance(found, CallError) else {model.name: model.context for model in found}
     models = [{**m, "context": m["context"] or told.get(m["model"])} for m in host["models"]]
-    return {**host, "models": models}
+    return {**host, "models": models, "problem": None}
 
 
 def _host(host: Host, found: tuple[Resident, ...] | CallError) -> Json:

@@ -4,12 +4,11 @@ from coreto.app import App
 from coreto.cli.doctor.facts import EngineFact, NeedFact, RoleFact
 from coreto.cli.doctor.memory import stuck_in, swaps_of
 from coreto.cli.doctor.probe import PANEL_ROLE
+from coreto.cli.live import server_status
 from coreto.cli.memory import explain
 from coreto.errors import CallError, CoretoError
-from coreto.gateway.remote import RemoteGateway
 from coreto.hardware.base import Hardware
 from coreto.messages import Json
-from coreto.owner import find_owner
 from coreto.residency.model import ModelId
 
 
@@ -87,13 +86,8 @@ async def _needs(
 
 async def _of_server(app: App) -> list[Json]:
     """The hosts of the live server, if there is one that answers."""
-    card = find_owner(app.data_dir)
-    if card is None or card.url is None:
-        return []
-    remote = RemoteGateway(card)
     try:
-        return (await remote.status())["residency"] if await remote.alive() else []
-    except (CoretoError, KeyError):
+        found = await server_status(app.data_dir)
+    except CoretoError:
         return []
-    finally:
-        await remote.close()
+    return found[1].get("residency", []) if found else []
