@@ -127,16 +127,23 @@ def memory_of(pid: int) -> tuple[int, int]:
 
     A dying process's first thread tells of no memory any more, but while its other threads live it is still there.
     """
-    for path in (Path(f"/proc/{pid}/status"), *Path(f"/proc/{pid}/task").glob("*/status")):
+    for path in (Path(f"/proc/{pid}"), *_threads_of(pid)):
         figures = {"VmRSS": 0, "VmHWM": 0}
         with contextlib.suppress(OSError):
-            for line in path.read_text(encoding="ascii", errors="replace").splitlines():
+            for line in (path / "status").read_text(encoding="ascii", errors="replace").splitlines():
                 name, _, value = line.partition(":")
                 if name in figures:
                     figures[name] = int(value.split()[0]) * 1024
         if figures["VmRSS"]:
             return figures["VmRSS"], figures["VmHWM"]
     return 0, 0
+
+
+def _threads_of(pid: int) -> list[Path]:
+    try:
+        return list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []
 
 
 async def until(condition: Callable[[], bool], within: float = 20.0) -> None:
