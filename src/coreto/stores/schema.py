@@ -133,3 +133,62 @@ api_keys = Table(
         postgresql_where=text("revoked_ms IS NULL"),
     ),
 )
+
+runs = Table(
+    "runs",
+    METADATA,
+    Column("run_id", Text, primary_key=True),
+    Column("workflow", Text, nullable=False),
+    # the run that this one is a branch of
+    Column("parent_id", Text),
+    Column("user_id", Text),
+    Column("label", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    # the signal that it waits for
+    Column("waiting_for", Text),
+    # SHA-256 of what was asked, hexadecimal: the same id again must mean the same
+    Column("request_digest", Text, nullable=False),
+    # who executes it, or did last
+    Column("worker", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger),
+    # JSON
+    Column("result", Text),
+    Column("error_code", Text),
+    Column("error", Text),
+    Index("runs_status", "status"),
+    Index("runs_user", "user_id"),
+    Index("runs_parent", "parent_id"),
+    Index("runs_created", "created_ms"),
+    Index("runs_ended", "ended_ms"),
+)
+
+run_events = Table(
+    "run_events",
+    METADATA,
+    Column("run_id", Text, ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("agent", Text),
+    Column("tool", Text),
+    # a JSON object
+    Column("params", Text, nullable=False),
+    # the step that said it
+    Column("step", Text),
+    # what may be said once only
+    Column("once", Text),
+    UniqueConstraint("run_id", "once", name="run_events_once"),
+)
+
+run_workers = Table(
+    "run_workers",
+    METADATA,
+    Column("worker", Text, primary_key=True),
+    # by the database's clock
+    Column("beat_ms", BigInteger, nullable=False),
+)
