@@ -20,6 +20,11 @@ from coreto.events import CrewEvent
 from coreto.hardware.base import suggested_budget
 from coreto.hardware.machine import Machine
 from coreto.messages import Json
+from coreto.providers.catalog import split_id
+from coreto.providers.discovery import probe
+
+#: Seconds that a message waits, once it is answered, for a look at how the models are; the look itself goes on.
+LOOK_WITHIN = 1.0
 
 
 class Reply(str):
@@ -58,8 +63,8 @@ class ModelManager:
 class HybridCommander:
     """A commander that starts with its first message.
 
-    As ``async with`` it ends with the block, else with the event loop (``asyncio.run`` closes it). Messages may be
-    processed several at a time.
+    As ``async with`` it ends with the block, else with the event loop (``asyncio.run`` closes it); in the next loop
+    it starts anew. Messages may be processed several at a time, in one loop.
     """
 
     def __init__(self, make: Callable[[], Coreto]) -> None:
@@ -68,6 +73,7 @@ class HybridCommander:
         self._keeper: asyncio.Task[None] | None = None
         self._coreto: asyncio.Future[Coreto] | None = None
         self._over: asyncio.Event | None = None
+        self._looks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         await self._running()
@@ -79,26 +85,22 @@ class HybridCommander:
     async def process_message(self, text: str, *, user: str | None = None, private: bool = False) -> Reply:
         """Answer ``text``: plan, write, run and mend where it asks for that. Raises :class:`CoretoError` when nothing
         could be done; ``reply.result`` has the plan, the code, its output, files, models and cost."""
-        coreto = await self._running()
-        try:
+        async with self._at_work() as coreto:
             return Reply.of(await coreto.commander().result(text, user=user, private=private))
-        finally:
-            await _look(coreto)
 
     @asynccontextmanager
     async def stream(
         self, text: str, *, user: str | None = None, private: bool = False
     ) -> AsyncGenerator[AsyncIterator[CrewEvent]]:
         """The same as events; the last one is ``complete``, with the result in ``params``, or ``error``."""
-        coreto = await self._running()
-        try:
-            async with coreto.commander().run(text, user=user, private=private) as events:
-                yield events
-        finally:
-            await _look(coreto)
+        async with (
+            self._at_work() as coreto,
+            coreto.commander().run(text, user=user, private=private) as events,
+        ):
+            yield events
 
     def get_status(self) -> Json:
-        """As :meth:`ModelManager.get_status`; a commander at work in this process is not asked anew."""
+        """As :meth:`ModelManager.get_status`; of a commander at work in this process, as its last message left it."""
         future = self._coreto
         if future is not None and future.done() and not future.cancelled() and future.exception() is None:
             backend = future.result().backend if self._is_running() else None
@@ -115,25 +117,57 @@ class HybridCommander:
         await asyncio.wait({keeper})
 
     def _is_running(self) -> bool:
-        return self._keeper is not None and not self._keeper.done()
+        keeper = self._keeper
+        return keeper is not None and not keeper.done() and not keeper.get_loop().is_closed()
 
     async def _running(self) -> Coreto:
         if not self._is_running():
             self._coreto, self._over = asyncio.get_running_loop().create_future(), asyncio.Event()
             self._keeper = asyncio.create_task(self._keep(self._coreto, self._over))
+        assert self._keeper is not None
         assert self._coreto is not None
-        return await asyncio.shield(self._coreto)
+        if self._keeper.get_loop() is not asyncio.get_running_loop():
+            raise CoretoError("this commander is at work in another event loop: make one for each")
+        await asyncio.wait({self._coreto, self._keeper}, return_when=asyncio.FIRST_COMPLETED)
+        if not self._coreto.done():
+            self._keeper.result()  # why it did not start
+        return self._coreto.result()
 
     async def _keep(self, ready: "asyncio.Future[Coreto]", over: asyncio.Event) -> None:
         """Owns the running Coreto, so that it ends where this task does: when told, or with the loop."""
-        try:
-            async with self._make() as coreto:
-                ready.set_result(coreto)
+        async with self._make() as coreto:
+            ready.set_result(coreto)
+            try:
                 await over.wait()
-        except CoretoError as error:
-            if ready.done():
-                raise
-            ready.set_exception(error)
+            finally:
+                looks = tuple(self._looks)
+                for look in looks:
+                    look.cancel()
+                await asyncio.gather(*looks, return_exceptions=True)
+
+    @asynccontextmanager
+    async def _at_work(self) -> AsyncGenerator[Coreto]:
+        """The running Coreto for one message, after which :meth:`get_status`, which cannot wait, is up to date."""
+        coreto = await self._running()
+        app = coreto.backend
+        if not isinstance(app, App):
+            yield coreto
+            return
+        before = _counts(app)
+        try:
+            yield coreto
+        except CoretoError:
+            await self._looked(app, before)
+            raise
+        await self._looked(app, before)
+
+    async def _looked(self, app: App, before: Mapping[str, tuple[int, int]]) -> None:
+        if not self._is_running():
+            return
+        look = asyncio.create_task(_look(app, before))
+        self._looks.add(look)
+        look.add_done_callback(self._looks.discard)
+        await asyncio.wait({look}, timeout=LOOK_WITHIN)
 
 
 def create_hybrid_commander(
@@ -182,10 +216,22 @@ def get_model_manager(**options: Any) -> ModelManager:
     return ModelManager(_smart(None, None, options))
 
 
-async def _look(coreto: Coreto) -> None:
-    """So that :meth:`HybridCommander.get_status`, which cannot wait, knows what is in memory."""
-    if isinstance(coreto.backend, App):
-        await coreto.backend.look()
+def _counts(app: App) -> dict[str, tuple[int, int]]:
+    """Calls and failures of each deployment so far."""
+    return {name: (record.calls, record.failures) for name, record in app.health.records.items()}
+
+
+async def _look(app: App, before: Mapping[str, tuple[int, int]]) -> None:
+    """Look what is in memory, and how the providers are that failed since ``before``, were asked for the first time,
+    or were down: the status tells it. No other provider is asked; who answers the next message is not decided here."""
+    wanted = {name for name, found in app.inventory.items() if not found.health.ok}
+    for name, (calls, failures) in _counts(app).items():
+        provider, (calls_before, failures_before) = split_id(name)[0], before.get(name, (0, 0))
+        new = calls > calls_before and provider not in app.inventory
+        if new or failures > failures_before:
+            wanted.add(provider)
+    app.inventory.update(await probe(site for name, site in app.sites.items() if name in wanted))
+    await app.look()
 
 
 def _smart(brain: str | None, executor: str | None, options: Mapping[str, Any]) -> Callable[[], Coreto]:
