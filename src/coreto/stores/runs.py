@@ -176,8 +176,8 @@ class RunStore(Protocol):
         """Note that ``worker`` is no more."""
         ...
 
-    def deserted(self, silent_ms: int) -> list[str]:
-        """Workers that have unfinished runs and no sign of life for ``silent_ms``."""
+    def alive(self, silent_ms: int) -> frozenset[str]:
+        """The workers that gave a sign of life in the last ``silent_ms``."""
         ...
 
     def sweeping(self) -> contextlib.AbstractContextManager[bool]:
@@ -333,15 +333,9 @@ class SqlRunStore:
         with self._database.write() as connection:
             connection.execute(delete(run_workers).where(run_workers.c.worker == worker))
 
-    def deserted(self, silent_ms: int) -> list[str]:
-        alive = select(run_workers.c.worker).where(run_workers.c.beat_ms > self._now() - silent_ms)
-        query = (
-            select(runs.c.worker)
-            .where(runs.c.status.in_(UNFINISHED), runs.c.worker.not_in(alive))
-            .distinct()
-            .order_by(runs.c.worker)
-        )
-        return self._ids(query)
+    def alive(self, silent_ms: int) -> frozenset[str]:
+        w = run_workers.c
+        return frozenset(self._ids(select(w.worker).where(w.beat_ms > self._now() - silent_ms)))
 
     @contextlib.contextmanager
     def sweeping(self) -> Generator[bool, None, None]:
