@@ -195,10 +195,8 @@ class House:
 
     def connections(self) -> int:
         """Upstream connections in use now."""
-        sessions = [
-            getattr(getattr(s.provider, "_http", None), "_session", None) for s in self.sites.values()
-        ]
-        return sum(len(session.connector._acquired) for session in sessions if session is not None)
+        wires = [getattr(site.provider, "_http", None) for site in self.sites.values()]
+        return sum(wire.in_use for wire in wires if wire is not None)
 
 
 @asynccontextmanager

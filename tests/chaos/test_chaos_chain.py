@@ -140,7 +140,7 @@ def test_chaos_every_call_ends_rightly(seed, trio, tmp_path, monkeypatch):
             app = client.backend
             for name in urls:
                 http = app.sites["ollama" if name == "three" else name].provider._http
-                assert not http._session.connector._acquired
+                assert not http.in_use
             assert not any(b.probing for b in app.health._breakers.values())
             for simulator in trio:
                 simulator.clear_faults()

@@ -81,8 +81,8 @@ def simulators() -> Iterator[Simulators]:
         yield Simulators(stack)
 
 
-def session_of(provider: Any) -> Callable[[], Any]:
-    return lambda: provider._http._session
+def http_of(provider: Any) -> Callable[[], Any]:
+    return lambda: provider._http
 
 
 def openai_compatible(sims: Simulators, flavour: str, *, local: bool = True) -> Subject:
@@ -90,20 +90,20 @@ def openai_compatible(sims: Simulators, flavour: str, *, local: bool = True) -> 
     base = f"{sim.url}/api/v1" if flavour == "openrouter" else f"{sim.url}/v1"
     kind = OpenRouter if flavour == "openrouter" else OpenAICompatible
     provider = kind(Endpoint(flavour, base, local=local, api_key="k"))
-    return Subject(provider, "sim/x", sim=sim, http=session_of(provider), remote=not local)
+    return Subject(provider, "sim/x", sim=sim, http=http_of(provider), remote=not local)
 
 
 def ollama(sims: Simulators) -> Subject:
     sim = sims.get("ollama")
     provider = Ollama(Endpoint("ollama", sim.url, local=True))
-    return Subject(provider, "mistral:7b", sim=sim, http=session_of(provider))
+    return Subject(provider, "mistral:7b", sim=sim, http=http_of(provider))
 
 
 def llamacpp(sims: Simulators) -> Subject:
     sim = sims.get("llamacpp")
     provider = LlamaCppRouter(Endpoint("llamacpp", sim.url, local=True))
     model = asyncio.run(_first_model(LlamaCppRouter(Endpoint("llamacpp", sim.url, local=True))))
-    return Subject(provider, model, sim=sim, http=session_of(provider))
+    return Subject(provider, model, sim=sim, http=http_of(provider))
 
 
 async def _first_model(provider: LlamaCppRouter) -> str:
@@ -116,13 +116,13 @@ async def _first_model(provider: LlamaCppRouter) -> str:
 def ollama_cloud(sims: Simulators) -> Subject:
     sim = sims.get("cloud")
     provider = OllamaCloud(Endpoint("ollama-cloud", sim.url, local=False, api_key="k"))
-    return Subject(provider, "gpt-oss:20b", sim=sim, http=session_of(provider), remote=True)
+    return Subject(provider, "gpt-oss:20b", sim=sim, http=http_of(provider), remote=True)
 
 
 def ollama_daemon(sims: Simulators) -> Subject:
     sim = sims.get("ollama")
     provider = OllamaCloudByDaemon(Endpoint("ollama-cloud", sim.url, local=False))
-    return Subject(provider, "gpt-oss:120b", sim=sim, http=session_of(provider), remote=True)
+    return Subject(provider, "gpt-oss:120b", sim=sim, http=http_of(provider), remote=True)
 
 
 def ollama_stub(sims: Simulators) -> Subject:
@@ -226,8 +226,8 @@ async def eventually(holds: Callable[[], bool], within: float = 3.0) -> bool:
 
 def connections(subject: Subject) -> int:
     """Connections that are in use: taken from the pool and not given back."""
-    session = subject.http()
-    return 0 if session is None or session.connector is None else len(session.connector._acquired)
+    http = subject.http()
+    return 0 if http is None else http.in_use
 
 
 async def assert_nothing_left(subject: Subject, tasks: set[asyncio.Task[Any]]) -> None:
@@ -243,8 +243,8 @@ def run(subject: Subject, work: Callable[[], Any]) -> Any:
             return await work()
         finally:
             await subject.provider.close()
-            if (session := subject.http()) is not None:  # a gateway leaves its providers to the application
-                await session.close()
+            if (http := subject.http()) is not None:  # a gateway leaves its providers to the application
+                await http.close()
             await asyncio.sleep(0)
 
     return asyncio.run(main())
@@ -559,9 +559,8 @@ def test_provider_reuses_connections(name, simulators):
         seen = set()
         for number in range(6):
             await items_of(served, call(served, stream=bool(number % 2)))
-            (idle,) = served.http().connector._conns.values()
-            assert len(idle) == 1
-            seen.add(id(idle[0][0]))
+            (idle,) = served.http()._plain._idle
+            seen.add(id(idle))
         return seen
 
     assert len(run(served, work)) == 1

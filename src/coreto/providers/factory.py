@@ -86,12 +86,7 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
             local = True
         case "ollama":
             endpoint = _endpoint(name, url, section, key, local=local, reach=reach)
-            keep_alive, managed = section.keep_alive, section.memory_budget is not None
-            if keep_alive is None and managed:
-                keep_alive = KEPT  # who leaves, and when, is decided here, not by five idle minutes
-            provider = embedder = engine = Ollama(
-                endpoint, keep_alive=keep_alive, managed=managed, clock=clock
-            )
+            provider = embedder = engine = _ollama(section, endpoint, clock)
         case "ollama-cloud" if key is None:
             daemon = settings.providers.get("ollama")
             url = (daemon.base_url or daemon.host or url) if daemon else url
@@ -126,6 +121,13 @@ def _build(name: str, section: ProviderSettings, settings: Settings, models_dir:
         through=through,
         unusable=unusable,
     )
+
+
+def _ollama(section: ProviderSettings, endpoint: Endpoint, clock: Clock) -> Ollama:
+    keep_alive, managed = section.keep_alive, section.memory_budget is not None
+    if keep_alive is None and managed:
+        keep_alive = KEPT  # who leaves, and when, is decided here, not by five idle minutes
+    return Ollama(endpoint, keep_alive=keep_alive, managed=managed, clock=clock)
 
 
 def _endpoint(

@@ -1,5 +1,7 @@
 """The only place that speaks HTTP to a model server, and the last look before the wire.
 
+Servers without TLS are spoken to by :mod:`~coreto.providers.plain_http`, all others, and proxies, by aiohttp.
+
 A connection is freed before :meth:`Http.send`'s caller goes on: :meth:`Reply.close` aborts what was not
 read to its end, so a cancelled call stops its upstream at once.
 """
@@ -24,6 +26,7 @@ from coreto.errors import (
 from coreto.labels import Label, permit
 from coreto.messages import Call, EmbedCall
 from coreto.providers import traceparent
+from coreto.providers.plain_http import PlainPool, PlainResponse
 from coreto.redaction import brief
 from coreto.settings.addresses import is_loopback_url
 
@@ -54,11 +57,14 @@ class Endpoint:
 class Reply:
     """A response whose headers have arrived."""
 
-    __slots__ = ("_response", "_rest", "_secrets", "headers", "status")
+    __slots__ = ("_content", "_response", "_rest", "_secrets", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse, secrets: tuple[bytes, ...] = ()) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse | PlainResponse, secrets: tuple[bytes, ...] = ()
+    ) -> None:
         """``secrets`` are taken out of the bodies of errors: servers like to quote the key they refuse."""
         self._response = response
+        self._content = response if isinstance(response, PlainResponse) else response.content
         self._secrets = secrets
         self._rest = b""
         self.status = response.status
@@ -81,7 +87,7 @@ class Reply:
     async def _read_capped(self) -> bytes:
         parts: list[bytes] = []
         size = 0
-        while data := await self._response.content.readany():
+        while data := await self._content.readany():
             parts.append(data)
             size += len(data)
             if size > MAX_BODY:
@@ -94,7 +100,7 @@ class Reply:
         (Not a generator: one left early would have to be closed, and cost a task where it is not.)
         """
         try:
-            while data := await self._response.content.readany():
+            while data := await self._content.readany():
                 *lines, self._rest = (self._rest + data).split(b"\n") if self._rest else data.split(b"\n")
                 if len(self._rest) > MAX_LINE:
                     raise GarbledError("a line of the stream is too long")
@@ -111,9 +117,9 @@ class Reply:
         """Read a finished stream to its end, so that its connection goes back to the pool."""
         try:
             async with asyncio.timeout(_DRAIN):
-                while not self._response.content.at_eof():
-                    await self._response.content.readany()
-        except (TimeoutError, aiohttp.ClientError, OSError):
+                while not self._content.at_eof():
+                    await self._content.readany()
+        except (TimeoutError, aiohttp.ClientError, OSError, CallError):
             return  # the answer is complete; `close` drops the connection
 
     def close(self) -> None:
@@ -134,6 +140,7 @@ class Http:
             self._headers["Authorization"] = f"Bearer {endpoint.api_key}"
         self._secrets = _secrets_of(endpoint)
         self._proxy = None if endpoint.local or is_loopback_url(self._base) else _proxy_for(self._base)
+        self._plain = None if self._proxy else self._plain_pool()
 
     async def send(
         self,
@@ -159,24 +166,57 @@ class Http:
             raise UnsupportedError(f"offline: {self.endpoint.name!r} is not on this machine")
         if not permit(label, sink_is_local=here):
             raise PrivacyError(f"{self.endpoint.name!r} is not on this machine; a private request stays here")
-        timeout = self._timeouts.get(connect)
-        if timeout is None:
-            timeout = self._timeouts[connect] = aiohttp.ClientTimeout(total=None, sock_connect=connect)
+        if headers is None and call is not None and self.endpoint.traced:
+            headers = _span_header(call)
         try:
-            response = await self._open_session().request(
-                method,
-                self._base + path,
-                data=body,
-                headers=headers or (_span_header(call) if call is not None and self.endpoint.traced else None),
-                timeout=timeout,
-                allow_redirects=False,
-                proxy=self._proxy,
-            )
+            if self._plain is not None:
+                response = await self._plain.request(method, self._prefix + path, headers, body, connect)
+            else:
+                response = await self._by_aiohttp(method, path, headers, body, connect)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise translate(error, connected=False) from error
         if response.headers.get("Server") == "llama.cpp" and response.content_length is None:
             _not_again(response)
         return Reply(response, self._secrets)
+
+    async def _by_aiohttp(
+        self, method: str, path: str, headers: Mapping[str, str] | None, body: bytes | None, connect: float
+    ) -> aiohttp.ClientResponse:
+        timeout = self._timeouts.get(connect)
+        if timeout is None:
+            timeout = self._timeouts[connect] = aiohttp.ClientTimeout(total=None, sock_connect=connect)
+        return await self._open_session().request(
+            method,
+            self._base + path,
+            data=body,
+            headers=headers,
+            timeout=timeout,
+            allow_redirects=False,
+            proxy=self._proxy,
+        )
+
+    @property
+    def in_use(self) -> int:
+        """Connections without TLS that carry a request now."""
+        return 0 if self._plain is None else self._plain.in_use
+
+    def _plain_pool(self) -> PlainPool | None:
+        """Connections of our own, where neither TLS nor anything else is asked for that is aiohttp's to do."""
+        parts = urlsplit(self._base)
+        if parts.scheme != "http" or not parts.hostname or parts.username is not None or parts.query:
+            return None
+        fixed = {"Host": parts.netloc, "Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "coreto"}
+        lines = [f"{name}: {value}" for name, value in {**fixed, **self._headers}.items()]
+        if any(bad in line for line in lines for bad in "\r\n\0") or not self._base.isascii():
+            return None
+        self._prefix = parts.path
+        return PlainPool(
+            parts.hostname,
+            parts.port or 80,
+            "".join(f"{line}\r\n" for line in lines).encode(),
+            limit=self.endpoint.max_connections,
+            keepalive=_keepalive(self.endpoint),
+        )
 
     async def fetch(
         self, method: str, path: str, *, body: bytes | None = None, within: float = 5.0
@@ -194,14 +234,17 @@ class Http:
 
     async def close(self) -> None:
         """Drop all connections. Idempotent."""
+        if self._plain is not None:
+            self._plain.close()
         if self._session is not None:
             await self._session.close()
             self._session = None
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            keepalive = _KEEPALIVE_LOCAL if self.endpoint.local else _KEEPALIVE_REMOTE
-            connector = aiohttp.TCPConnector(limit=self.endpoint.max_connections, keepalive_timeout=keepalive)
+            connector = aiohttp.TCPConnector(
+                limit=self.endpoint.max_connections, keepalive_timeout=_keepalive(self.endpoint)
+            )
             self._session = aiohttp.ClientSession(
                 connector=connector, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
             )
@@ -240,9 +283,16 @@ def _secrets_of(endpoint: Endpoint) -> tuple[bytes, ...]:
     return tuple(value.encode() for value in values if len(value) >= 8)
 
 
-def _not_again(response: aiohttp.ClientResponse) -> None:
+def _keepalive(endpoint: Endpoint) -> float:
+    return _KEEPALIVE_LOCAL if endpoint.local else _KEEPALIVE_REMOTE
+
+
+def _not_again(response: aiohttp.ClientResponse | PlainResponse) -> None:
     """Keep the connection out of the pool: llama.cpp closes it after a stream, whatever its headers say, and
     the next call would find it dead."""
+    if isinstance(response, PlainResponse):
+        response.keep = False
+        return
     connection = response.connection
     if connection is not None and connection.protocol is not None:
         connection.protocol.force_close()
