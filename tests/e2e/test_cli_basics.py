@@ -127,7 +127,7 @@ def test_config_show_tells_origins_and_no_secret(cli) -> None:
 
 def test_sim_passes_its_arguments_on(cli) -> None:
     """`coreto sim` has the simulators' own options and help, and refuses what they refuse."""
-    assert "{ollama,openai}" in cli.run("sim").out
+    assert "{ollama,openai,llamacpp}" in cli.run("sim").out
     assert "--time-scale" in cli.run("sim", "ollama", "--help").out
     assert "missing.json" in cli.run("sim", "openai", "--faults", "missing.json", code=2).err
 

@@ -88,13 +88,10 @@ def ask(  # noqa: PLR0913 - a command's options
 
     \b
     Examples:
-      coreto ask "Why is the sky blue?"
       coreto ask "Plan a release" --role brain --explain
       coreto ask "Planeje e execute: some os primos até 100"
       coreto ask "What does this do?" --file setup.py --private
-      coreto ask "Planeje o lançamento" --prefer local
       echo "Translate to Portuguese: good morning" | coreto ask -
-      coreto ask "Name a colour and its hex code" --schema colour.json
     """
     from coreto.cli.ask import Asked, ask
     from coreto.cli.running import run

@@ -63,6 +63,8 @@ class Scheduler:
         self._policy: EvictionPolicy = policy or LeastRegret()
         self._models: dict[RequestId, ModelId] = {}
         self._number = 0
+        #: somebody has wanted something: who only looks changes nothing
+        self._asked = False
         self._clearing: Entry | None = None
         self._timer: float | None = None
         self._stopped = False
@@ -98,6 +100,7 @@ class Scheduler:
         if too_large is not None:  # 3
             return self._refuse(request, Reason.TOO_LARGE, str(too_large))
         self._number += 1
+        self._asked = True
         waiting = Waiting(request, self._number, now)
         if not entry.queue and entry.can_serve and self._number < self._bar(entry, now):  # 4
             self.house.plans.begin(request.plan, request.model)
@@ -154,7 +157,9 @@ class Scheduler:
     def on_announce(self, plan: PlanId, steps: Iterable[Step], now: float) -> None:
         """A plan says what it will ask for; no steps: it is over."""
         self.house.age(now)
-        self.house.plans.announce(plan, steps, now)
+        ahead = tuple(steps)
+        self._asked = self._asked or bool(ahead)
+        self.house.plans.announce(plan, ahead, now)
         self._pump(now)
 
     # --- the engine
@@ -292,7 +297,7 @@ class Scheduler:
             return
         if self.house.plans:
             self.house.plans.forget_silent(now)
-        if self.house.used > self.house.budget:
+        if self.house.used > self.house.budget and self._asked:
             self._trim(now)
         self._send_too_large_away(now)
         until: float | None = None
