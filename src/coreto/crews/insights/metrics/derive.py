@@ -30,8 +30,11 @@ def snapshot_of(first: Sample, second: Sample) -> SystemMetrics:
     for name, work in _SINGLE.items():
         derived.put(name, work(derived))
     for name, (raw, each) in _MANY.items():
-        for instance in derived.instances(raw):
+        instances = derived.instances(raw)
+        for instance in instances:
             derived.put(name, each(derived, instance), instance)
+        if not instances:
+            derived.put(name, _ABSENT)
     for name, raw in (("process.cpu", "process.cpu_s"), ("process.memory", "process.resident")):
         derived.processes(name, raw)
     total = second.figures.get(("mem.total", ""))
