@@ -140,13 +140,15 @@ class RunsClient:
             if family[0].status == "cancelled":
                 return
             raise RunOverError(f"the run {run_id!r} has ended ({family[0].status})")
-        for one in family:
-            event = RunEventRecord("error", params={"code": "cancelled", "run": one.run_id})
-            end = RunEnd("cancelled", error_code="cancelled", event=None if one.parent else event)
-            await self.log.end(one.run_id, end)
+        event = (
+            None if family[0].parent else RunEventRecord("error", params={"code": "cancelled", "run": run_id})
+        )
+        await self.log.end(run_id, RunEnd("cancelled", error_code="cancelled", event=event))
         ids = [one.run_id for one in family]
         await self._thread(self.records.cancel, ids)
         await self._stop(ids)
+        for one in family[1:]:  # at last: a run that still were at work would take it for their outcome
+            await self.log.end(one.run_id, RunEnd("cancelled", error_code="cancelled"))
 
     async def resume(self, run_id: str) -> None:
         """Let a cancelled run go on from its last finished step. Raises :class:`RunOverError` when it is not one."""

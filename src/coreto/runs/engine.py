@@ -13,7 +13,6 @@ import threading
 from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from functools import partial
 from typing import Any, ClassVar, Final
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
@@ -130,8 +129,12 @@ class DurableEngine:
 
     async def step(self, name: str, work: Callable[[], Awaitable[Json]]) -> Json:
         """As :meth:`coreto.runs.durable.Engine.step`. A step of a run that is cancelled elsewhere ends in a second."""
+
+        async def done() -> Json:  # not `work` itself: the engine writes what it is given into its log
+            return await work()
+
         try:
-            return await DBOS.run_step_async({"name": name, "preemptible": True}, partial(_run, work))
+            return await DBOS.run_step_async({"name": name, "preemptible": True}, done)
         except (dbos_error.DBOSUnexpectedStepError, dbos_error.DBOSStepNondeterminismError) as error:
             raise StepOrderError(
                 f"at the step {name!r} the run was begun by another one: a workflow whose steps or their order "
@@ -169,17 +172,18 @@ class DurableEngine:
         DurableEngine._launched = False
 
 
-async def _run(work: Callable[[], Awaitable[Json]]) -> Json:
-    return await work()
+#: What it says when runs are cancelled, closed or taken over.
+_EXPECTED: Final = ("task cancelled", "no longer owned", "was cancelled")
 
 
 class _Teller(logging.Handler):
     """Passes on what the engine says, without the errors behind it: they may quote what runs work on."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
+        kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
         text = record.getMessage().split("\n", 1)[0][:200]
-        log.log(record.levelno, "durable engine: %s%s", text, f" ({kind})" if kind else "")
+        expected = kind.endswith("CancelledError") or any(one in text for one in _EXPECTED)
+        log.log(logging.DEBUG if expected else record.levelno, "durable engine: %s %s", text, kind)
 
 
 def quieten() -> None:

@@ -208,6 +208,13 @@ class Runs(RunsClient):
             if record is None:  # cancelled, or erased
                 return
             speaker = run_id.partition(BETWEEN)[0]
+            if record.parent is not None:
+                root = await patiently(self.clock, self.store.get, speaker)
+                if (
+                    root is None or root.status == "cancelled"
+                ):  # and the process was killed before its branches were
+                    await self.log.end(run_id, RunEnd("cancelled", error_code="cancelled"))
+                    return
             spoken: frozenset[str] = frozenset()
             if record.attempts > 1:
                 spoken = await patiently(self.clock, self.store.spoken, speaker)
