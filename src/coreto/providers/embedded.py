@@ -46,7 +46,7 @@ _BROKEN = (UnreachableError, CutError, GarbledError)
 @dataclass(eq=False, slots=True)
 class _Slot:
     """What is known of one model. ``context``: tokens that it was last loaded with; ``busy``: calls using or
-    awaiting its process."""
+    awaiting its process; ``process`` can answer, ``latest`` is the one started last, loaded or not, ended or not."""
 
     model: GgufModel
     context: int | None = None
@@ -56,6 +56,10 @@ class _Slot:
     expiring: "asyncio.Task[None] | None" = None
     busy: int = 0
     last_used: float = 0.0
+    latest: EngineProcess | None = None
+
+    def spawned(self, process: EngineProcess) -> None:
+        self.latest = process
 
     @property
     def as_loaded(self) -> GgufModel:
@@ -152,16 +156,17 @@ class EmbeddedEngine:
         await self._stop(self._slot(model))
 
     async def resident(self) -> tuple[Resident, ...]:
+        """Models whose process has memory: those that are starting, and those that have not ended yet, too."""
         offset = self._clock.time() - self._clock.monotonic()
         return tuple(
             Resident(
                 name=name,
-                size=slot.process.memory(),
+                size=slot.latest.memory(),
                 context=slot.as_loaded.context,
                 expires_at=None if slot.busy else slot.last_used + self._idle_timeout + offset,
             )
             for name, slot in self._slots.items()
-            if slot.process is not None and slot.process.alive
+            if slot.latest is not None and slot.latest.alive
         )
 
     async def close(self) -> None:
@@ -209,7 +214,7 @@ class EmbeddedEngine:
         """Runs as a task of its own: whoever asked first may give up while others wait."""
         try:
             await self._stop(slot)  # what is left of one that died
-            process = await EngineProcess.start(slot.as_loaded, self._threads)
+            process = await EngineProcess.start(slot.as_loaded, self._threads, on_spawn=slot.spawned)
         finally:
             slot.starting = None
         slot.process = process

@@ -8,6 +8,7 @@ import re
 import secrets
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
 from mmap import PAGESIZE
 from pathlib import Path
 
@@ -50,15 +51,19 @@ class EngineProcess:
         self._api: OpenAICompatible | None = None
 
     @classmethod
-    async def start(cls, model: GgufModel, threads: int) -> "EngineProcess":
-        """Load ``model``; returns when it can answer. Raises :class:`MissingModelError` where it cannot be
-        loaded, :class:`OutOfMemoryError` where it does not fit, :class:`TimedOutError` after 60 s."""
+    async def start(
+        cls, model: GgufModel, threads: int, *, on_spawn: "Callable[[EngineProcess], None]" = lambda _: None
+    ) -> "EngineProcess":
+        """Load ``model``; returns when it can answer. ``on_spawn`` hears of the process before that. Raises
+        :class:`MissingModelError` where it cannot be loaded, :class:`OutOfMemoryError` where it does not fit,
+        :class:`TimedOutError` after 60 s."""
         require(model)
         arguments = ("-P", str(CHILD), model.name)
         process = await asyncio.create_subprocess_exec(
             sys.executable, *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE
         )
         self = cls(model, process)
+        on_spawn(self)
         try:
             await self._await_ready(threads)
         except BaseException:

@@ -7,6 +7,7 @@ unloading, looking) runs beside it and comes back as one more event.
 import asyncio
 import contextlib
 import itertools
+import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
@@ -41,6 +42,8 @@ from coreto.residency.model import (
 )
 from coreto.residency.scheduler import Scheduler
 from coreto.residency.status import HostStatus, status_of
+
+log = logging.getLogger(__name__)
 
 #: Seconds: a load is given up after, an unload is taken to have failed after, between looks whether it is done, and
 #: between looks at what the engine holds otherwise.
@@ -110,6 +113,7 @@ class Residency:
 
     async def __aenter__(self) -> Self:
         self._owner = asyncio.create_task(self._own())
+        self._owner.add_done_callback(_log_death)
         self._spawn(self._look())
         return self
 
@@ -166,6 +170,8 @@ class Residency:
     def _leave(self, name: RequestId, model: ModelId, now: float) -> None:
         self._unheard[model] += 1
         self._scheduler.on_released(name, now)
+        if self._scheduler.house.doubts:
+            self._spawn(self._look_once())
 
     def offer(self, models: Iterable[Hosted], home: ModelId | None = None) -> None:
         """Take up models, or what is newly known of them. ``home``: the one that comes back after guests."""
@@ -311,15 +317,15 @@ class Residency:
     async def _look(self) -> None:
         """Look regularly whether the engine still holds what it should: it may have been restarted."""
         while True:
-            moves = self._moves
-            try:
-                seen = await self._seen()
-            except CallError:
-                seen = None  # it does not answer: calls will say so
-            if seen is not None:
-                # what began or ended meanwhile may be missing from the list, or still on it
-                self._post(partial(self._observe, seen, moves))
+            await self._look_once()
             await self._clock.sleep(LOOK_EVERY)
+
+    async def _look_once(self) -> None:
+        moves = self._moves
+        with contextlib.suppress(CallError):  # it does not answer: calls will say so
+            seen = await self._seen()
+            # what began or ended meanwhile may be missing from the list, or still on it
+            self._post(partial(self._observe, seen, moves))
 
     def _observe(self, seen: tuple[Observed, ...], moves: int, now: float) -> None:
         if moves == self._moves:
@@ -336,6 +342,12 @@ class Residency:
         known = self._scheduler.house.entries
         short = listed.removesuffix(":latest")
         return short if listed not in known and short in known else listed
+
+
+def _log_death(owner: "asyncio.Task[None]") -> None:
+    """Whoever asks from now on is told that the residency is closed; why, is told here."""
+    if not owner.cancelled() and owner.exception() is not None:
+        log.error("the owner of an engine's memory has died", exc_info=owner.exception())
 
 
 def _failure_of(error: CallError) -> LoadFailure:

@@ -138,8 +138,6 @@ class Scheduler:
         if holder is not None:
             self.house.rates.served(model, now - holder.since)
             entry.last_used = now
-            if entry.phase is Phase.LOST and not entry.holders:
-                self._set_absent(entry)
         ended = holder.request if holder is not None else waiting.request if waiting is not None else None
         if ended is not None:
             self.house.plans.end(ended.plan, now)
@@ -254,11 +252,13 @@ class Scheduler:
         changed: list[ModelId] = []
         for model, entry in list(self.house.entries.items()):
             seen = there.pop(model, None)
-            if seen is None and entry.phase in (Phase.READY, Phase.LEAVING):
+            lost = entry.phase is Phase.LOST and not entry.holders  # its last holder may have brought it back
+            if seen is None and (lost or entry.phase in (Phase.READY, Phase.LEAVING)):
                 self._vanish(entry)
                 changed.append(model)
             elif seen is not None and entry.phase in (Phase.ABSENT, Phase.LOST):
-                entry.size = seen.size or self.house.need(entry)  # 0: the engine does not tell
+                # it may be on its way in, and still grow; 0: the engine does not tell
+                entry.size = max(seen.size, entry.size) or self.house.need(entry)
                 self._set_ready(entry, now)
                 changed.append(model)
             elif seen is not None and entry.phase is Phase.READY and seen.size > entry.size:

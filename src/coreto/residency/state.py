@@ -114,6 +114,11 @@ class House:
         """Requests that wait."""
         return sum(len(entry.queue) for entry in self.entries.values())
 
+    @property
+    def doubts(self) -> bool:
+        """Whether only a look at the engine tells if a model's room is still taken."""
+        return any(entry.phase is Phase.LOST and not entry.holders for entry in self.entries.values())
+
     def offer(self, hosted: Hosted) -> None:
         """Take up a model, or what is newly known of one."""
         entry = self.entries.get(hosted.id)

@@ -20,10 +20,11 @@ _STATUS_KEYS = {
     "local_available": "a deployment on this machine can be asked",
     "state": "online, degraded or offline: whether the cloud providers that are set up answer",
     "fallback_enabled": "the next deployment is tried when one fails",
-    "current_model": "the deployment that answered last",
+    "current_model": "the deployment in use where models take turns, else the one that answered last",
     "vram_used_gb": "GiB of GPU memory that models fill; null: not known",
-    "brain_loaded": "a local model of the role `brain` is in memory; null: not known",
+    "brain_loaded": "the local model of the role `brain` is in memory; null: not known",
     "executor_loaded": "the same for the role `executor`",
+    "residency": "where models take turns in memory: budget, models, queue, last switches and why",
     "deployments": "health, breaker, last error and latency of each",
 }
 #: FastAPI's own refusals; what else it refuses is a body that is no text.

@@ -167,6 +167,8 @@ class Traces(RuleBasedStateMachine):
         del self.running[name]
         self.ended.add(name)
         self.scheduler.on_released(name, self.now)
+        if self.scheduler.house.doubts:  # as the runtime does
+            self.observe_now()
 
     @precondition(lambda self: self.loading)
     @rule(grows=st.sampled_from([None, 0, 0, -1, 3]))
@@ -236,6 +238,9 @@ class Traces(RuleBasedStateMachine):
     @rule()
     def observe(self):
         """The engine lists what there is; nothing of it is news."""
+        self.observe_now()
+
+    def observe_now(self):
         listed = [Observed(model, self.memory[model]) for model in sorted(self.ready | self.leaving)]
         self.scheduler.on_observed(listed, self.now)
 

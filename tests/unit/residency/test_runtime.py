@@ -16,7 +16,6 @@ from coreto.errors import (
 from coreto.providers.base import Resident
 from coreto.residency.effects import Happening
 from coreto.residency.model import Hosted, Lease, Rules, Step
-from coreto.residency.pool import Pool
 from coreto.residency.runtime import LOAD_WITHIN, LOOK_EVERY, UNLOAD_WITHIN, Residency, SpilledError
 from coreto.residency.scheduler import Scheduler
 from coreto.residency.state import Phase
@@ -466,24 +465,6 @@ def test_status_shows_who_uses_what():
         await asyncio.gather(call, other)
 
     check(scenario)
-
-
-def test_the_pool_chooses_where_it_starts_soonest():
-    """Among hosts the one with the shortest wait is taken, of equals the first; unknown models have none."""
-
-    class Host:
-        def __init__(self, **waits):
-            self.waits = waits
-
-        def predicted_wait(self, model, now):
-            return self.waits.get(model, float("inf"))
-
-    pool = Pool({"one": Host(a=13.0, b=2.0), "two": Host(a=0.0, b=2.0)})
-    assert pool.choose("a", 0.0) == "two"
-    assert pool.choose("b", 0.0) == "one"
-    assert pool.choose("c", 0.0) is None
-    assert pool.predicted_wait("a", 0.0) == 0.0
-    assert Pool({}).choose("a", 0.0) is None
 
 
 def test_every_reason_is_an_error_with_a_scope():
