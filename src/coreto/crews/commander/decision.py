@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, cast, get_args
 
-from coreto.crews.commander.extraction import fenced, parses
+from coreto.crews.commander.extraction import fenced, parses, works
 from coreto.crews.commander.settings import Language
 from coreto.crews.commander.state import KINDS, Kind, PlanStep
 from coreto.messages import Json, as_objects
@@ -126,7 +126,8 @@ def given_code(text: str) -> str | None:
         return None
     if blocks:
         fits = len(blocks) == 1 and blocks[0].info in _GIVEN
-        return blocks[0].code if fits and (blocks[0].info or parses(blocks[0].code)) else None
+        # numbers of a file can be parsed too
+        return blocks[0].code if fits and (blocks[0].info or works(blocks[0].code)) else None
     _, colon, rest = text.partition(":")
     code = rest.strip().strip("`").strip()
     return code if colon and re.search(r"[(=]", code) and parses(code) else None

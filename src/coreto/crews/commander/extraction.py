@@ -85,7 +85,7 @@ def _flush(code: str) -> str:
 def _joined(blocks: Sequence[str]) -> str | None:
     """The blocks as one program if they can be parsed and no two define the same, else the longest of the best."""
     broken = [code for code in blocks if not parses(code)]
-    good = [code for code in dict.fromkeys(blocks) if _works(code)]
+    good = [code for code in dict.fromkeys(blocks) if works(code)]
     if not good:
         return max(broken, key=len, default=None)
     names = [_defined(code) for code in good]
@@ -105,17 +105,17 @@ def _defined(code: str) -> frozenset[str]:
 
 def _loose(text: str) -> str | None:
     """Code without a fence: the whole text, a part of it between prose, or one span in backticks."""
-    if _works(text):
+    if works(text):
         return _flush(text)
     lines = text.split("\n")[:_LINES_MOST]
     starts = [i for i, line in enumerate(lines) if _START.match(line)]
     for start in starts[:_STARTS_MOST]:
         for end in range(len(lines), max(start, len(lines) - _TRIMS_MOST), -1):
             part = "\n".join(lines[start:end])
-            if _works(part):
+            if works(part):
                 return _flush(part)
     spans = _INLINE.findall(text)
-    return _only(span for span in spans if _works(span))
+    return _only(span for span in spans if works(span))
 
 
 def _only(spans: Iterable[str]) -> str | None:
@@ -123,7 +123,7 @@ def _only(spans: Iterable[str]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _works(code: str) -> bool:
+def works(code: str) -> bool:
     """Whether ``code`` is Python that does something: words and numbers alone can be parsed too."""
     tree = _tree(code)
     if tree is None:
