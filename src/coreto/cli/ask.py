@@ -172,7 +172,8 @@ class _Question:
     async def _fetched(self, error: CallError) -> bool:
         """Whether the embedded model was what is missing, and has been fetched now."""
         settings = self.coreto.loaded.settings
-        if settings.offline or not wants_weights(error.trace):
+        engine = settings.providers.get(EMBEDDED)
+        if settings.offline or engine is None or not engine.enabled or not wants_weights(error.trace):
             return False
         folder = models_dir(settings.models_dir)
         if find(SMALLEST, folder) is not None:
