@@ -279,7 +279,9 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n == "loop" else ()) for n in HOSTILE]
+)
 def test_commander_contains_hostile_code(house: House, name: str) -> None:
     """What reaches for the machine, or for more than its share, gets nothing, and the answer says what stopped it."""
     code, said = HOSTILE[name]
