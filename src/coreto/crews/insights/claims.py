@@ -1,5 +1,6 @@
 """What somebody says about a machine, as a typed claim, and whether it is true of the snapshot. Pure; never raises."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,6 +24,7 @@ _MOST_OFF = 0.05
 """Share by which a rounded value may differ: "1" is not what one says of 1.4."""
 
 _LARGEST_EXPONENT = 30
+_PLAIN = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?")
 _UNUSUAL = 3.0
 """Robust standard deviations from which a value rose or fell."""
 
@@ -160,7 +162,4 @@ def _is_stated(value: Decimal, factor: Decimal, measured: float) -> bool:
 
 def _decimal(text: str) -> Decimal | None:
     text = text.strip().removesuffix("%").strip()
-    digits = text.lstrip("-").replace(".", "", 1)
-    if not digits.isascii() or not digits.isdigit() or len(digits) > _LARGEST_EXPONENT:
-        return None
-    return Decimal(text)
+    return Decimal(text) if _PLAIN.fullmatch(text) else None

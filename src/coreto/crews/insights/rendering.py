@@ -115,16 +115,10 @@ def _drawn(report: Report, resource: Resource) -> list[tuple[str, float, str]]:
         if readings:
             value, metric = max(readings)
             found.append((metric, value, shown(*stated(value, "percent"), report.language)))
-    alike = [
-        (first, *rest) for first, *rest in found if not _repeats(first, [metric for metric, *_ in found])
-    ]
-    kept = sorted(alike[1:], key=lambda drawn: _level_of(drawn[0], drawn[1], report) == "ok")
-    return [(m, v, t) for m, v, t in (*alike[:1], *kept)][:_MOST_DRAWN]
-
-
-def _repeats(metric: str, drawn: list[str]) -> bool:
-    """A pressure of the window says the same as that of ten seconds, where that is known."""
-    return f"{metric}_10s" in drawn
+    drawn = {metric for metric, _, _ in found}
+    kept = [one for one in found if f"{one[0]}_10s" not in drawn]  # the window's pressure says the same
+    rest = sorted(kept[1:], key=lambda one: _level_of(one[0], one[1], report) == "ok")
+    return [*kept[:1], *rest][:_MOST_DRAWN]
 
 
 def _level_of(metric: str, value: float, report: Report) -> str:

@@ -82,7 +82,7 @@ class _Derived:
             value=None if isinstance(result, tuple) else result,
             unit=metric.unit,
             at=self.second.at,
-            window_s=0.0 if metric.state else metric.span_s or self.window,
+            window_s=0.0 if metric.state else float(metric.span_s or self.window),
             source=self.second.source,
             missing=missing,
             reason=reason,

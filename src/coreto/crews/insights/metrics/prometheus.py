@@ -77,7 +77,7 @@ class PrometheusMetrics:
         metrics = SystemMetrics(
             host=_host(found["host"]) or machine,
             taken_at=taken,
-            window_s=self._window,
+            window_s=float(self._window),
             n_cpu=None if cpus is None else int(cpus),
             mem_total=None if memory is None else int(memory),
             readings=bounded(readings),
@@ -126,11 +126,13 @@ class PrometheusMetrics:
     def _reading(self, metric: Metric, key: str, at: float, value: float) -> Reading:
         if not math.isfinite(value):
             return self._missing(metric, key, at, "nan", "there is nothing to measure")
-        window = 0.0 if metric.state else metric.span_s or self._window
+        window = 0.0 if metric.state else float(metric.span_s or self._window)
         return Reading(key, value, metric.unit, at, window, "prometheus")
 
     def _missing(self, metric: Metric, key: str, at: float, missing: Missing, reason: str) -> Reading:
-        return Reading(key, None, metric.unit, at, self._window, "prometheus", missing=missing, reason=reason)
+        return Reading(
+            key, None, metric.unit, at, float(self._window), "prometheus", missing=missing, reason=reason
+        )
 
 
 def points_of(status: int, body: bytes) -> Sequence[Point]:
@@ -165,4 +167,6 @@ def _first(answer: Sequence[Point] | str) -> float | None:
 
 
 def _host(answer: Sequence[Point] | str) -> str:
-    return "" if isinstance(answer, str) or not answer else answer[0].labels.get("nodename", "")
+    if isinstance(answer, str) or not answer:
+        return ""
+    return "".join(c for c in answer[0].labels.get("nodename", "") if c.isprintable())

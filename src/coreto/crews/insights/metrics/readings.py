@@ -26,7 +26,7 @@ _LONGEST_INSTANCE = 120
 def metric_id(name: str, instance: str = "") -> str:
     """The id of a metric: ``memory.used``, or ``fs.used[/var]`` where there are several. What a name of a mount point
     may hold and an id may not is left out of it."""
-    clean = "".join(c for c in instance if c.isprintable() and c not in "[]")[:_LONGEST_INSTANCE]
+    clean = "".join(c for c in instance if c.isprintable() and c not in "[]`")[:_LONGEST_INSTANCE]
     return f"{name}[{clean}]" if clean else name
 
 
