@@ -1,6 +1,7 @@
 """The only place that speaks HTTP to a model server, and the last look before the wire.
 
-Servers without TLS are spoken to by :mod:`~coreto.providers.plain_http`, all others, and proxies, by aiohttp.
+Servers without TLS are spoken to by :mod:`~coreto.providers.plain_http`, all others, and proxies, by aiohttp
+(:mod:`~coreto.providers.web_http`).
 
 A connection is freed before :meth:`Http.send`'s caller goes on: :meth:`Reply.close` aborts what was not
 read to its end, so a cancelled call stops its upstream at once.
@@ -10,25 +11,24 @@ import asyncio
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
-
-import aiohttp
 
 from coreto.errors import (
     CallError,
-    CutError,
     GarbledError,
     PrivacyError,
     TimedOutError,
-    UnreachableError,
     UnsupportedError,
 )
 from coreto.labels import Label, permit
 from coreto.messages import Call, EmbedCall
 from coreto.providers import traceparent
-from coreto.providers.plain_http import PlainPool, PlainResponse
-from coreto.redaction import brief
+from coreto.providers.plain_http import PlainPool
 from coreto.settings.addresses import is_loopback_url
+
+if TYPE_CHECKING:
+    from coreto.providers.web_http import WebPool
 
 MAX_BODY = 64 * 2**20
 MAX_LINE = 8 * 2**20
@@ -54,17 +54,37 @@ class Endpoint:
     offline: bool = False
 
 
+class Response(Protocol):
+    """What came of a request, by whatever client. Its methods raise :class:`CallError`."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def content_length(self) -> int | None: ...
+
+    async def read(self) -> bytes: ...
+
+    async def readany(self) -> bytes: ...
+
+    def at_eof(self) -> bool: ...
+
+    def not_again(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Reply:
     """A response whose headers have arrived."""
 
-    __slots__ = ("_content", "_response", "_rest", "_secrets", "headers", "status")
+    __slots__ = ("_response", "_rest", "_secrets", "headers", "status")
 
-    def __init__(
-        self, response: aiohttp.ClientResponse | PlainResponse, secrets: tuple[bytes, ...] = ()
-    ) -> None:
+    def __init__(self, response: "Response", secrets: tuple[bytes, ...] = ()) -> None:
         """``secrets`` are taken out of the bodies of errors: servers like to quote the key they refuse."""
         self._response = response
-        self._content = response if isinstance(response, PlainResponse) else response.content
         self._secrets = secrets
         self._rest = b""
         self.status = response.status
@@ -75,10 +95,7 @@ class Reply:
         length = self._response.content_length
         if length is not None and length > MAX_BODY:
             raise GarbledError(f"the answer is {length} bytes long")
-        try:
-            body = await self._read_capped() if length is None else await self._response.read()
-        except (aiohttp.ClientError, OSError) as error:
-            raise translate(error, connected=True) from error
+        body = await self._read_capped() if length is None else await self._response.read()
         if self.status >= 400:
             for secret in self._secrets:
                 body = body.replace(secret, b"***")
@@ -87,7 +104,7 @@ class Reply:
     async def _read_capped(self) -> bytes:
         parts: list[bytes] = []
         size = 0
-        while data := await self._content.readany():
+        while data := await self._response.readany():
             parts.append(data)
             size += len(data)
             if size > MAX_BODY:
@@ -99,15 +116,12 @@ class Reply:
 
         (Not a generator: one left early would have to be closed, and cost a task where it is not.)
         """
-        try:
-            while data := await self._content.readany():
-                *lines, self._rest = (self._rest + data).split(b"\n") if self._rest else data.split(b"\n")
-                if len(self._rest) > MAX_LINE:
-                    raise GarbledError("a line of the stream is too long")
-                if lines:
-                    return lines
-        except (aiohttp.ClientError, OSError) as error:
-            raise translate(error, connected=True) from error
+        while data := await self._response.readany():
+            *lines, self._rest = (self._rest + data).split(b"\n") if self._rest else data.split(b"\n")
+            if len(self._rest) > MAX_LINE:
+                raise GarbledError("a line of the stream is too long")
+            if lines:
+                return lines
         if self._rest:
             rest, self._rest = self._rest, b""
             return [rest]
@@ -117,9 +131,9 @@ class Reply:
         """Read a finished stream to its end, so that its connection goes back to the pool."""
         try:
             async with asyncio.timeout(_DRAIN):
-                while not self._content.at_eof():
-                    await self._content.readany()
-        except (TimeoutError, aiohttp.ClientError, OSError, CallError):
+                while not self._response.at_eof():
+                    await self._response.readany()
+        except (TimeoutError, CallError):
             return  # the answer is complete; `close` drops the connection
 
     def close(self) -> None:
@@ -133,14 +147,13 @@ class Http:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._base = endpoint.base_url.rstrip("/")
-        self._session: aiohttp.ClientSession | None = None
-        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
         self._headers = {"Content-Type": "application/json", **endpoint.headers}
         if endpoint.api_key:
             self._headers["Authorization"] = f"Bearer {endpoint.api_key}"
         self._secrets = _secrets_of(endpoint)
         self._proxy = None if endpoint.local or is_loopback_url(self._base) else _proxy_for(self._base)
         self._plain = None if self._proxy else self._plain_pool()
+        self._web: WebPool | None = None
 
     async def send(
         self,
@@ -168,32 +181,25 @@ class Http:
             raise PrivacyError(f"{self.endpoint.name!r} is not on this machine; a private request stays here")
         if headers is None and call is not None and self.endpoint.traced:
             headers = _span_header(call)
-        try:
-            if self._plain is not None:
-                response = await self._plain.request(method, self._prefix + path, headers, body, connect)
-            else:
-                response = await self._by_aiohttp(method, path, headers, body, connect)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise translate(error, connected=False) from error
+        response: Response
+        if self._plain is not None:
+            response = await self._plain.request(method, self._prefix + path, headers, body, connect)
+        else:
+            response = await self._outside().request(method, path, headers, body, connect)
         if response.headers.get("Server") == "llama.cpp" and response.content_length is None:
-            _not_again(response)
+            # it closes the connection after a stream, whatever its headers say: the next call would find it dead
+            response.not_again()
         return Reply(response, self._secrets)
 
-    async def _by_aiohttp(
-        self, method: str, path: str, headers: Mapping[str, str] | None, body: bytes | None, connect: float
-    ) -> aiohttp.ClientResponse:
-        timeout = self._timeouts.get(connect)
-        if timeout is None:
-            timeout = self._timeouts[connect] = aiohttp.ClientTimeout(total=None, sock_connect=connect)
-        return await self._open_session().request(
-            method,
-            self._base + path,
-            data=body,
-            headers=headers,
-            timeout=timeout,
-            allow_redirects=False,
-            proxy=self._proxy,
-        )
+    def _outside(self) -> "WebPool":
+        if self._web is None:
+            from coreto.providers.web_http import Web, WebPool  # noqa: PLC0415 - see there
+
+            endpoint = self.endpoint
+            self._web = WebPool(
+                Web(self._base, self._headers, endpoint.max_connections, _keepalive(endpoint), self._proxy)
+            )
+        return self._web
 
     @property
     def in_use(self) -> int:
@@ -236,41 +242,8 @@ class Http:
         """Drop all connections. Idempotent."""
         if self._plain is not None:
             self._plain.close()
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(
-                limit=self.endpoint.max_connections, keepalive_timeout=_keepalive(self.endpoint)
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
-            )
-        return self._session
-
-
-def translate(error: Exception, *, connected: bool) -> CallError:
-    """Our error for a transport failure; ``connected``: the response had begun."""
-    text = brief(str(error) or type(error).__name__)
-    match error:
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | ConnectionResetError():
-            return CutError(f"the connection was cut: {text}")
-        case aiohttp.ConnectionTimeoutError():
-            return TimedOutError(f"no connection in time: {text}")
-        case aiohttp.ClientConnectorDNSError():
-            return UnreachableError(f"the host name {error.host!r} cannot be resolved")
-        case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
-            return UnreachableError(f"nothing listens at {error.host}:{error.port}")
-        case aiohttp.ClientConnectorError() | aiohttp.InvalidURL():
-            return UnreachableError(text)
-        case aiohttp.ClientOSError():  # on a connection that stood: reset, broken pipe
-            return CutError(f"the connection was cut: {text}")
-        case aiohttp.ClientResponseError():
-            return GarbledError(f"not an HTTP response: {text}")
-        case _:
-            return CutError(text) if connected else UnreachableError(text)
+        if self._web is not None:
+            await self._web.close()
 
 
 def _span_header(call: Call | EmbedCall) -> dict[str, str]:
@@ -285,17 +258,6 @@ def _secrets_of(endpoint: Endpoint) -> tuple[bytes, ...]:
 
 def _keepalive(endpoint: Endpoint) -> float:
     return _KEEPALIVE_LOCAL if endpoint.local else _KEEPALIVE_REMOTE
-
-
-def _not_again(response: aiohttp.ClientResponse | PlainResponse) -> None:
-    """Keep the connection out of the pool: llama.cpp closes it after a stream, whatever its headers say, and
-    the next call would find it dead."""
-    if isinstance(response, PlainResponse):
-        response.keep = False
-        return
-    connection = response.connection
-    if connection is not None and connection.protocol is not None:
-        connection.protocol.force_close()
 
 
 def _proxy_for(url: str) -> str | None:

@@ -107,6 +107,10 @@ class PlainResponse:
         """Whether the body was read to its end."""
         return self._complete and not self._parts
 
+    def not_again(self) -> None:
+        """Keep the connection out of the pool."""
+        self.keep = False
+
     def close(self) -> None:
         """Give the connection back, or end it where the response was not read to its end. Idempotent."""
         connection, self._connection = self._connection, None
@@ -317,9 +321,12 @@ class PlainPool:
     ) -> PlainResponse:
         """Send a request and wait for its response's headers. ``connect``: seconds to connect in.
 
-        Raises :class:`CallError`, and ``ValueError`` for a header that is none.
+        Raises :class:`CallError`.
         """
-        data = self._encoded(method, target, headers, body)
+        try:
+            data = self._encoded(method, target, headers, body)
+        except ValueError as error:
+            raise UnreachableError(f"no such request can be sent: {error}") from error
         connection = await self._taken(connect)
         response = connection.send(data)
         try:

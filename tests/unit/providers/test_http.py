@@ -138,7 +138,7 @@ def test_http_private_data_needs_a_local_server():
             http = Http(Endpoint("x", url, local=local))
             with pytest.raises(PrivacyError):
                 await http.send("POST", "/x", label=Label.PRIVATE, body=b"{}", local=told)
-            assert http._session is None
+            assert http._plain.idle == http._plain.in_use == 0
             await http.close()
 
     serving(handler, work)

@@ -323,7 +323,7 @@ def test_plain_connecting_takes_too_long(monkeypatch):
 def test_plain_headers_cannot_break_out(headers):
     async def work():
         async with serving([WHOLE]) as (served, pool):
-            with pytest.raises(ValueError, match="line break"):
+            with pytest.raises(UnreachableError, match="line break"):
                 await ask(pool, headers=headers)
             assert served.heads == []
 
