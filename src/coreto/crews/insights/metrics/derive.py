@@ -7,7 +7,7 @@ not have is absent: nothing is taken to be 0.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from coreto.crews.insights.metrics.catalogue import CATALOGUE
+from coreto.crews.insights.metrics.catalogue import CATALOGUE, Metric
 from coreto.crews.insights.metrics.readings import Missing, Reading, SystemMetrics, metric_id
 from coreto.crews.insights.metrics.sample import Sample
 
@@ -79,7 +79,7 @@ class _Derived:
         key = metric_id(name, instance)
         self.readings[key] = Reading(
             metric=key,
-            value=None if isinstance(result, tuple) else result,
+            value=None if isinstance(result, tuple) else within(result, metric),
             unit=metric.unit,
             at=self.second.at,
             window_s=0.0 if metric.state else float(metric.span_s or self.window),
@@ -176,6 +176,11 @@ class _Derived:
                 found.append((share, process))
         for share, process in sorted(found, reverse=True)[:_TOP]:
             self.put(name, share, process)
+
+
+def within(value: float, metric: Metric) -> float:
+    """``value`` without what rounding makes of a percentage: more than all, less than nothing."""
+    return min(100.0, max(0.0, value)) if metric.unit == "percent" else value
 
 
 def ratio(part: Result, whole: Result, scale: float, none: str = "") -> Result:

@@ -15,7 +15,7 @@ import orjson
 
 from coreto.clock import Clock, SystemClock
 from coreto.crews.insights.metrics.catalogue import CATALOGUE, Metric
-from coreto.crews.insights.metrics.derive import bounded
+from coreto.crews.insights.metrics.derive import bounded, within
 from coreto.crews.insights.metrics.promql import AGE, FACTS, QUERIES, query
 from coreto.crews.insights.metrics.readings import Missing, Reading, SystemMetrics, metric_id
 from coreto.errors import CallError, GarbledError, InvalidRequestError
@@ -127,7 +127,7 @@ class PrometheusMetrics:
         if not math.isfinite(value):
             return self._missing(metric, key, at, "nan", "there is nothing to measure")
         window = 0.0 if metric.state else float(metric.span_s or self._window)
-        return Reading(key, value, metric.unit, at, window, "prometheus")
+        return Reading(key, within(value, metric), metric.unit, at, window, "prometheus")
 
     def _missing(self, metric: Metric, key: str, at: float, missing: Missing, reason: str) -> Reading:
         return Reading(
