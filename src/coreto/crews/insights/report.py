@@ -12,13 +12,14 @@ from typing import Final, Literal
 from coreto.crews.insights.advice import Advice, advice_for
 from coreto.crews.insights.claims import Claim, check
 from coreto.crews.insights.confidence import Confidence, Quality, confidence_of, confidence_of_none
-from coreto.crews.insights.findings import Finding, held_back
+from coreto.crews.insights.findings import Finding, findings_of, held_back
+from coreto.crews.insights.metrics.baseline import Baseline
 from coreto.crews.insights.metrics.catalogue import CATALOGUE, RESOURCES, Language, Resource
 from coreto.crews.insights.metrics.readings import SystemMetrics, Unit
 from coreto.crews.insights.texts import say
 from coreto.crews.insights.thresholds import THRESHOLDS, Kind
 from coreto.crews.insights.units import shown, stated
-from coreto.crews.insights.use import Level, UseCheck
+from coreto.crews.insights.use import Level, UseCheck, use_checks
 from coreto.crews.insights.wording import in_words, word
 from coreto.messages import Json
 
@@ -181,6 +182,17 @@ def report(
         rejected=Counter(fault for one in judged for fault in one.faults),
         age_s=max(0.0, now - metrics.taken_at),
     )
+
+
+def report_on(
+    metrics: SystemMetrics, baseline: Baseline | None = None, *, now: float, language: Language = "pt-BR"
+) -> Report:
+    """The report of the checks alone, in a millisecond. ``baseline``: of earlier snapshots; ``now``: as for
+    :func:`report`."""
+    known = metrics if baseline is None or metrics.baseline else metrics.with_baseline(baseline.usual)
+    checks = use_checks(known, baseline)
+    found = findings_of(checks, known)
+    return report(found, (), NOBODY, metrics=known, checks=checks, now=now, language=language)
 
 
 def quality_of(participated: int, *, complete: bool) -> Quality:

@@ -47,6 +47,19 @@ def test_a_machine_of_files(tmp_path):
     assert metrics.n_cpu == 1
 
 
+def test_the_last_sample_may_serve_again(tmp_path):
+    """Who is asked again soon need not wait; too soon or too late one waits as at first."""
+    write(tmp_path, {"proc/stat": STAT.format(busy=100, idle=900)})
+    clock = VirtualClock(skipping=True)
+    source = LocalMetrics(2.0, keep=30.0, root=tmp_path, clock=clock)
+    windows = []
+    for pause in (0.0, 10.0, 1.0, 50.0):
+        clock.move(pause)
+        windows.append(asyncio.run(source.snapshot()).window_s)
+    assert windows == [2.0, 10.0, 2.0, 2.0]
+    assert clock.slept == [2.0, 2.0, 2.0]
+
+
 def test_a_container_of_version_two(tmp_path):
     """The tightest limit on the way up counts; page cache that can be dropped is not in use."""
     group = "sys/fs/cgroup/pod/box"

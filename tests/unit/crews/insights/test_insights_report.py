@@ -14,9 +14,10 @@ from rich.console import Console
 from coreto.crews.insights.advice import ADVICE, advice_for
 from coreto.crews.insights.claims import Claim
 from coreto.crews.insights.findings import findings_of
+from coreto.crews.insights.metrics.baseline import Baseline
 from coreto.crews.insights.metrics.catalogue import RESOURCES
 from coreto.crews.insights.rendering import bar, markdown, terminal
-from coreto.crews.insights.report import NOBODY, Coverage, Proposal, judge, quality_of, report
+from coreto.crews.insights.report import NOBODY, Coverage, Proposal, judge, quality_of, report, report_on
 from coreto.crews.insights.texts import CATALOGUE
 from coreto.crews.insights.thresholds import KINDS
 from coreto.crews.insights.units import stated
@@ -181,6 +182,21 @@ def test_whatever_is_proposed_the_findings_stay(unwell, proposals):
     for insight in made.insights:
         assert set(insight.said) <= {one.text for one in judged}
     assert sum(made.rejected.values()) >= sum(not one.text for one in judged)
+
+
+def test_the_checks_alone(unwell, machine):
+    """One call from a snapshot to a report, which knows what is usual where somebody kept it."""
+    metrics = unwell("cpu.saturated")
+    baseline = Baseline()
+    for _ in range(9):
+        baseline = baseline.with_snapshot(machine())
+    alone, known = (
+        report_on(metrics, kept, now=metrics.taken_at, language="en") for kept in (None, baseline)
+    )
+    assert alone.headline == known.headline == "The CPU is overloaded: tasks wait for it."
+    assert alone.quality == "fallback"
+    assert dict(alone.insights[0].confidence.parts)["unusual"] == 0.5
+    assert dict(known.insights[0].confidence.parts)["unusual"] == 1.0
 
 
 def test_quality_by_who_said_something():

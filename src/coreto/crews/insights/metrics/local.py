@@ -38,30 +38,46 @@ class MetricsSource(Protocol):
 class LocalMetrics:
     """The machine that this process runs on: by ``/proc`` where there is one, else by psutil.
 
-    ``window``: seconds between the two samples; ``root``: of the file system that is asked.
+    ``window``: seconds between the two samples; ``keep``: for how many seconds the last sample may serve as the first of
+    the next snapshot, which then need not wait; ``root``: of the file system that is asked; ``psutil``: the module's name.
     """
 
     def __init__(
         self,
         window: float = WINDOW,
         *,
+        keep: float = 0.0,
         root: Path = Path("/"),
         clock: Clock | None = None,
         psutil: str = "psutil",
     ) -> None:
         self._window = window
+        self._keep = keep
         self._root = root
         self._clock = clock or SystemClock()
         self._psutil = psutil
+        self._last: Sample | None = None
 
     async def snapshot(self) -> SystemMetrics:
-        """The machine now, over the last ``window`` seconds. Some milliseconds of work, none of them on the loop.
+        """The machine now, over the last ``window`` seconds or since the last snapshot. Some milliseconds of work, none
+        of them on the loop.
 
         Raises :class:`MissingExtraError` where there is neither ``/proc`` nor psutil.
         """
-        first = await asyncio.to_thread(self.sample)
-        await self._clock.sleep(self._window)
-        return snapshot_of(first, await asyncio.to_thread(self.sample))
+        first = self._kept()
+        if first is None:
+            first = await asyncio.to_thread(self.sample)
+            await self._clock.sleep(self._window)
+        second = await asyncio.to_thread(self.sample)
+        self._last = second
+        return snapshot_of(first, second)
+
+    def _kept(self) -> Sample | None:
+        """The last sample, where it is neither too old nor too young to compare with."""
+        if self._last is None:
+            return None
+        age = self._clock.monotonic() - self._last.monotonic
+        return self._last if self._window <= age <= self._keep else None
 
     def sample(self) -> Sample:
         """The raw figures of this moment. Blocks. Raises as :meth:`snapshot` does."""
