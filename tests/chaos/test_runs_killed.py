@@ -179,14 +179,16 @@ def judge(house: House, run_id: str, lives: list[int], wanted: Json) -> None:
         kept |= {mark[5:] for mark in marks if mark.startswith("kept ")}
     events = house.events(run_id)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
-    assert [event.type for event in events].count("complete") == 1
+    assert events[-1].type == "complete"
     last: dict[str, list[str]] = {}
     for event in events:
-        if event.step is not None and event.params.get("restart"):
-            last[event.step] = []
-        elif event.step is not None and event.type == "content":
-            last.setdefault(event.step, []).append(event.content)
+        said = last.setdefault(event.step or event.once or "", [])
+        if event.params.get("restart"):
+            said.clear()
+        elif event.type in {"content", "complete"}:
+            said.append(event.type + event.content)
     assert all(len(said) == len(set(said)) for said in last.values())
+    assert sum(said.count("complete") for said in last.values()) == 1
 
 
 def renamed(result: Json, run_id: str) -> Json:

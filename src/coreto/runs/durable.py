@@ -1,6 +1,7 @@
 """What a workflow works with: steps, signals, events and branches of one run."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from coreto.events import CrewEvent
 from coreto.messages import Json
 from coreto.runs.errors import RunError
 from coreto.runs.log import RunLog
-from coreto.runs.outcome import ERROR, OK, PARTLY, error_of, settled, value_of
+from coreto.runs.outcome import ERROR, OK, PARTLY, digest_of, error_of, portable, settled, value_of
 from coreto.stores.runs import RunRecord
 
 T = TypeVar("T")
@@ -73,7 +74,7 @@ class RunDurable:
         self._continued = record.attempts > 1
         self._results: dict[str, Any] = {}
         self._at_work: set[str] = set()
-        self._said = 0
+        self._said: Counter[str] = Counter()
         # branches speak in the name of the run that they are branches of
         self._speaker, _, self._path = record.run_id.partition(BETWEEN)
 
@@ -106,8 +107,10 @@ class RunDurable:
     async def emit(self, event: Json) -> None:
         step, once = self._step(), None
         if step is None:
-            # said again when the run is continued: the same words in the same order
-            once, self._said = self._named(f"said/{self._said}"), self._said + 1
+            # said again when the run is continued, perhaps in another order
+            words = digest_of(portable(event))
+            self._said[words] += 1
+            once = self._named(f"said/{words}/{self._said[words]}")
         await self._log.append(self._speaker, event, step=step and self._named(step), once=once)
 
     async def tell(self, event: CrewEvent) -> None:

@@ -81,8 +81,12 @@ def has_failed(outcome: object) -> bool:
 def step_key(run_id: str, step: str, arguments: Any) -> str:
     """The idempotency key of a side effect, for the service that is asked for it: the same whenever the step is done
     again, and another one for other arguments. 64 hexadecimal digits."""
-    shown = json.dumps([run_id, step, arguments], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(shown.encode()).hexdigest()
+    return digest_of([run_id, step, arguments])
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of a JSON value, hexadecimal; the order of keys does not matter."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _kinds(root: type[CoretoError]) -> Iterator[type[CoretoError]]:

@@ -1,14 +1,12 @@
 """Starts workflows as durable runs and brings them to their end, in this process."""
 
 import asyncio
-import hashlib
-import json
 import logging
 import os
 import re
 import secrets
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +27,7 @@ from coreto.runs.errors import (
     UnknownWorkflowError,
 )
 from coreto.runs.log import patiently
-from coreto.runs.outcome import ERROR, OK, portable, settled
+from coreto.runs.outcome import ERROR, OK, digest_of, portable, settled
 from coreto.runs.retrying import restart_at
 from coreto.stores.database import Database
 from coreto.stores.runs import RunEnd, RunEventRecord, RunRecord
@@ -94,6 +92,7 @@ class Runs(RunsClient):
         self._durables: dict[str, RunDurable] = {}
         self._watch: asyncio.Task[None] | None = None
         self._looked = False
+        self._since_ms = self.log.now_ms()
         self._tidied = float("-inf")
         self._closing = False
 
@@ -141,8 +140,8 @@ class Runs(RunsClient):
         if not permit(Label.parse(record.label), sink_is_local=self.place.local):
             raise PrivateRunError
         request = as_object(portable(request))
-        engine = await self._launched()
-        digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+        engine = await self.launch()
+        digest = digest_of(request)
         now = self.log.now_ms()
         record = replace(record, request_digest=digest, created_ms=now, updated_ms=now)
         if not await self._thread(self.store.add, record):
@@ -176,8 +175,8 @@ class Runs(RunsClient):
                 await self._thread(self.store.leave, self.worker)
         await super().close()
 
-    async def _launched(self) -> "DurableEngine":
-        """The engine, launched. Raises :class:`RunsElsewhereError`, :class:`~coreto.errors.MissingExtraError`,
+    async def launch(self) -> "DurableEngine":
+        """The engine, launched if it is not yet. Raises :class:`RunsElsewhereError`, :class:`~coreto.errors.MissingExtraError`,
         :class:`~coreto.stores.errors.StoreError`."""
         async with self._launching:
             if self._closing:
@@ -257,7 +256,7 @@ class Runs(RunsClient):
         await self._end_executions(run_ids)
 
     async def _ready(self) -> None:
-        await self._launched()
+        await self.launch()
 
     async def _end_executions(self, run_ids: Iterable[str]) -> None:
         here = asyncio.current_task()
@@ -285,12 +284,20 @@ class Runs(RunsClient):
         if self.launched and not self._alone:
             await self._thread(self.store.beat, self.worker)
         if not (self._alone and self._looked) and await self._thread(self._deserted):
-            await self._launched()
+            await self.launch()
             await self._thread(self._take_up)
         self._looked = True
+        await self._end_executions(await self._thread(self._cancelled, list(self._executions)))
         if self.clock.monotonic() - self._tidied > _HOUR:
             self._tidied = self.clock.monotonic()
             await self.retain(self._settings.retention)
+
+    def _cancelled(self, run_ids: Collection[str]) -> list[str]:
+        """Those that another process has cancelled or erased; a wait for a signal would not hear of it."""
+        if not run_ids:
+            return []
+        going = {one.run_id for one in self.store.family(run_ids) if one.status != "cancelled"}
+        return [one for one in run_ids if one not in going]
 
     def _deserted(self) -> list[RunRecord]:
         """Unfinished runs whose worker gives no sign of life; on SQLite, all of them."""
@@ -313,7 +320,8 @@ class Runs(RunsClient):
                     continue
                 execution = found.get(record.run_id)
                 if execution is None:
-                    if self.log.now_ms() - record.created_ms > _LEFT_BEHIND:
+                    before = self._since_ms if self._alone else self.log.now_ms() - _LEFT_BEHIND
+                    if record.created_ms < before:
                         self.store.delete([record.run_id])  # nobody was told of it
                 elif not execution.active:  # it ended for the engine, and the note of it was lost
                     self.records.rewind(record.run_id, restart_at(self.records.steps(record.run_id)))
