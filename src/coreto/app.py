@@ -256,24 +256,25 @@ class App:
         directory = self.gateway.directory
         return [*directory.plans, *directory.deployments]
 
-    async def announce(self, plan: str, steps: Sequence[tuple[str, int]]) -> None:
+    async def announce(self, plan: str, steps: Sequence[tuple[str, int]], *, private: bool = False) -> None:
         """Say what ``plan`` will ask for, so that its models are kept, or loaded ahead: roles or deployments with the
-        calls of each, in order; nothing: it is over. Names that are not known are passed over."""
+        calls of each, in order; nothing: it is over. ``private``: its calls stay on this machine. Names that are not known are passed over."""
         at: dict[str, list[tuple[str, int]]] = {name: [] for name in self.hosts}
         for name, calls in steps:
-            first = self._first_of(name)
+            first = self._first_of(name, private=private)
             if first is not None and first.host is not None:
                 at[first.host.name].append((first.deployment.model, calls))
         for name, ahead in at.items():
             await self.hosts[name].announce(plan, ahead)
 
-    def _first_of(self, name: str) -> Candidate | None:
+    def _first_of(self, name: str, *, private: bool) -> Candidate | None:
         """Who would be asked for ``name`` now."""
         try:
             candidates = self.gateway.directory.plan(name).candidates
         except UnknownModelError:
             return None
-        return next((c for c in candidates if self.health.block(c.deployment) is None), None)
+        able = (c for c in candidates if self.health.block(c.deployment) is None)
+        return next((c for c in able if c.deployment.local or not private), None)
 
     async def status(self) -> Json:
         """The keys of SPEC R13 and R11, and the state of every deployment."""

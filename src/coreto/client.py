@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
@@ -35,6 +35,7 @@ from coreto.messages import (
 from coreto.owner import find_owner
 from coreto.providers.rules import RuleFunction
 from coreto.settings.load import Loaded, load
+from coreto.settings.model import Settings
 
 #: The folder of the data directory for what runs produce.
 FILES = "files"
@@ -112,7 +113,9 @@ class Backend(Protocol):
 
     async def embed(self, call: EmbedCall) -> tuple[Json, Trace]: ...
 
-    async def announce(self, plan: str, steps: Sequence[tuple[str, int]]) -> None: ...
+    async def announce(
+        self, plan: str, steps: Sequence[tuple[str, int]], *, private: bool = False
+    ) -> None: ...
 
     async def names(self) -> list[str]: ...
 
@@ -270,7 +273,7 @@ class Coreto:
         settings = self.loaded.settings
         return Commander(
             self.backend,
-            settings=CommanderSettings(language=settings.language),
+            settings=_commander_settings(settings),
             keep=Shelf(data_dir(settings) / FILES),
         )
 
@@ -281,6 +284,19 @@ class Coreto:
     async def status(self) -> Json:
         """The keys of ``GET /api/status``."""
         return await self.backend.status()
+
+
+def _commander_settings(settings: Settings) -> CommanderSettings:
+    """No answer is longer than its role allows."""
+    usual = CommanderSettings(language=settings.language)
+
+    def most(role: str, tokens: int) -> int:
+        section = settings.roles.get(role)
+        return min(tokens, section.max_tokens) if section and section.max_tokens else tokens
+
+    return replace(
+        usual, plan_tokens=most("brain", usual.plan_tokens), code_tokens=most("executor", usual.code_tokens)
+    )
 
 
 def _call(

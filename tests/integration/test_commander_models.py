@@ -445,10 +445,6 @@ def test_commander_executor_killed_the_cloud_writes(house: House) -> None:
     assert [use.deployment for use in result.models] == [f"ollama-cloud/{CLOUD}"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a dead engine's models are waited for: three unloads 5 s apart, for each of three attempts",
-)
 @pytest.mark.slow
 def test_commander_dead_engine_is_told_at_once(house: House) -> None:
     """The engine dies under the executor after the brain was in its memory: the brain's turn fails at once too."""

@@ -83,9 +83,10 @@ class RemoteGateway:
             raise _classify(status, body, {}, 0.0)
         return parse_object(body)
 
-    async def announce(self, plan: str, steps: Sequence[tuple[str, int]]) -> None:
+    async def announce(self, plan: str, steps: Sequence[tuple[str, int]], *, private: bool = False) -> None:
         """Say what ``plan`` will ask the owner for. Raises :class:`CoretoError`."""
-        asked = {"plan": plan, "steps": [{"model": name, "calls": calls} for name, calls in steps]}
+        ahead = [{"model": name, "calls": calls} for name, calls in steps]
+        asked = {"plan": plan, "steps": ahead, "private": private}
         status, body = await self._http.fetch("POST", "/api/plans", body=orjson.dumps(asked), within=5.0)
         if status != 200:
             raise _classify(status, body, {}, 0.0)

@@ -97,6 +97,7 @@ class Reason(StrEnum):
     MISSING = "missing"
     CORRUPT = "corrupt"
     ENGINE = "engine"
+    UNREACHABLE = "unreachable"
 
 
 class LoadFailure(StrEnum):
@@ -105,6 +106,7 @@ class LoadFailure(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     MISSING = "missing"
     CORRUPT = "corrupt"
+    UNREACHABLE = "unreachable"
     OTHER = "other"
 
 

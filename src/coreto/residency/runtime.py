@@ -280,6 +280,8 @@ class Residency:
     async def _send_off(self, model: ModelId) -> None:
         try:
             await self._within(UNLOAD_WITHIN, self._unload(model))
+        except UnreachableError:  # nothing listens any more: an engine that is gone holds nothing
+            self._end_move(partial(self._scheduler.on_unloaded, model))
         except CallError as error:
             words = error.message
             self._end_move(lambda now: self._scheduler.on_unload_failed(model, now, words))
@@ -322,10 +324,14 @@ class Residency:
 
     async def _look_once(self) -> None:
         moves = self._moves
-        with contextlib.suppress(CallError):  # it does not answer: calls will say so
+        try:
             seen = await self._seen()
-            # what began or ended meanwhile may be missing from the list, or still on it
-            self._post(partial(self._observe, seen, moves))
+        except UnreachableError:  # as in `_send_off`
+            seen = ()
+        except CallError:
+            return  # it does not answer: calls will say so
+        # what began or ended meanwhile may be missing from the list, or still on it
+        self._post(partial(self._observe, seen, moves))
 
     def _observe(self, seen: tuple[Observed, ...], moves: int, now: float) -> None:
         if moves == self._moves:
@@ -353,6 +359,8 @@ def _log_death(owner: "asyncio.Task[None]") -> None:
 def _failure_of(error: CallError) -> LoadFailure:
     if isinstance(error, OutOfMemoryError):
         return LoadFailure.OUT_OF_MEMORY
+    if isinstance(error, UnreachableError):
+        return LoadFailure.UNREACHABLE
     return LoadFailure.MISSING if isinstance(error, MissingModelError) else LoadFailure.OTHER
 
 
@@ -368,5 +376,5 @@ def _error_of(rejection: Rejection) -> CallError:
             return SpilledError(rejection.detail, retry_after=rejection.wait)
         case Reason.ENGINE:
             return ServerFaultError(rejection.detail, scope=Scope.MODEL)
-        case Reason.STOPPED:
+        case Reason.STOPPED | Reason.UNREACHABLE:
             return UnreachableError(rejection.detail)

@@ -37,6 +37,7 @@ _FAILURES = {
     LoadFailure.OUT_OF_MEMORY: Reason.OUT_OF_MEMORY,
     LoadFailure.MISSING: Reason.MISSING,
     LoadFailure.CORRUPT: Reason.CORRUPT,
+    LoadFailure.UNREACHABLE: Reason.UNREACHABLE,
     LoadFailure.OTHER: Reason.ENGINE,
 }
 

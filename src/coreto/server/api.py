@@ -95,7 +95,8 @@ def _add_orders(api: FastAPI, services: Services) -> None:
 
     async def announce(asked: Announcement) -> Response:
         if services.plans is not None:
-            await services.plans.announce(asked.plan, [(step.model, step.calls) for step in asked.steps])
+            ahead = [(step.model, step.calls) for step in asked.steps]
+            await services.plans.announce(asked.plan, ahead, private=asked.private)
         return Response(orjson.dumps({"announced": len(asked.steps)}), media_type="application/json")
 
     api.add_api_route(
@@ -142,6 +143,7 @@ class Announcement(BaseModel):
 
     plan: str = Field(min_length=1, max_length=200)
     steps: list[PlannedStep] = Field(default_factory=list[PlannedStep], max_length=100)
+    private: bool = False
 
 
 def _response(reply: Reply) -> Response:

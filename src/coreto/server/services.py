@@ -52,7 +52,7 @@ class CachePort(Protocol):
 class PlanPort(Protocol):
     """Who hears of plans."""
 
-    async def announce(self, plan: str, steps: Sequence[tuple[str, int]]) -> None:
+    async def announce(self, plan: str, steps: Sequence[tuple[str, int]], *, private: bool = False) -> None:
         """Roles or deployments with the calls of each, in order; none: the plan is over."""
         ...
 

@@ -35,6 +35,8 @@ class ScriptedModels:
         self.scripts = {role: list(entries) for role, entries in (scripts or {}).items()}
         self.calls: list[Call] = []
         self.announced: list[tuple[str, tuple[tuple[str, int], ...]]] = []
+        #: plans whose calls were said to stay on this machine
+        self.kept_here: set[str] = set()
         self.log: list[str] = []
         self.opens = 0
         self.closes = 0
@@ -52,8 +54,10 @@ class ScriptedModels:
         """The roles that were called, in order."""
         return [call.model for call in self.calls]
 
-    async def announce(self, plan: str, steps: Sequence[tuple[str, int]]) -> None:
+    async def announce(self, plan: str, steps: Sequence[tuple[str, int]], *, private: bool = False) -> None:
         self.announced.append((plan, tuple(steps)))
+        if private:
+            self.kept_here.add(plan)
         self.log.append("announce")
         await self._clock.sleep(0)
         if self._deaf is not None:

@@ -19,6 +19,8 @@ from coreto.durable import Durable, InlineDurable
 from coreto.errors import CallError, CoretoError, InvalidRequestError
 from coreto.events import CrewEvent
 from coreto.messages import Json, new_call_id
+from coreto.providers.catalog import split_id
+from coreto.providers.profiles import is_small
 from coreto.routing.tasks import detect_task, detect_task_quickly
 from coreto.tools.sandbox import run_python
 
@@ -181,6 +183,9 @@ class Commander:
         if reply.error is not None:
             reason = say(decision.language, "reason.form") if reply.unusable else reply.error
             return agents.template_plan(text, decision, agents.cut_line(reason), settings.most_steps)
+        if reply.deployment is not None and is_small(split_id(reply.deployment)[1]):
+            reason = say(decision.language, "reason.small", deployment=reply.deployment)
+            return agents.template_plan(text, decision, reason, settings.most_steps)
         read = agents.read_plan(reply.text, decision, settings.most_steps)
         if isinstance(read, Plan):
             return read if read.title else replace(read, title=agents.cut_line(text))

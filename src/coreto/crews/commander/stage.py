@@ -42,8 +42,9 @@ class Models(Protocol):
         """The items of ``call``; the last one is its trace."""
         ...
 
-    async def announce(self, plan: str, steps: Sequence[tuple[str, int]]) -> None:
-        """Roles and numbers of calls that ``plan`` will make, in order; none: it is over. Best effort."""
+    async def announce(self, plan: str, steps: Sequence[tuple[str, int]], *, private: bool = False) -> None:
+        """Roles and numbers of calls that ``plan`` will make, in order; none: it is over. ``private``: they stay on
+        this machine. Best effort."""
         ...
 
 
@@ -103,7 +104,8 @@ class Stage:
     async def announce(self, steps: Sequence[tuple[str, int]]) -> None:
         """Say which roles the run will call. Whoever is told need not be there."""
         with contextlib.suppress(CoretoError, OSError):
-            await self._crew.models.announce(self.request.run, steps)
+            private = self.label is Label.PRIVATE
+            await self._crew.models.announce(self.request.run, steps, private=private)
 
     async def ask(self, name: str, ask: Ask, status: str, **values: object) -> Reply:
         """Ask a role, once under ``name``; a failure is in the reply. Texts of streamed answers are told."""

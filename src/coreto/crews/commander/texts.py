@@ -99,6 +99,9 @@ CATALOGUE: Mapping[str, Mapping[Language, str]] = MappingProxyType(
         "reason.long": _both("it has more than {most} steps", "tem mais de {most} passos"),
         "reason.repeated": _both("it repeats one step", "repete um só passo"),
         "reason.talk": _both("it has nothing to carry out", "não tem nada a realizar"),
+        "reason.small": _both(
+            "{deployment} is too small to plan", "{deployment} é pequeno demais para planejar"
+        ),
         "reason.form": _both("it is not in the form asked for", "não está na forma pedida"),
         "template.goal": _both("Say what the result must be", "Definir qual deve ser o resultado"),
         "template.needs": _both(
