@@ -69,7 +69,7 @@ def confidence_of(finding: Finding, metrics: SystemMetrics, quality: Quality, no
         "agreement": _agreement(finding),
         "corroboration": min(1.0, (len(finding.checks) - 1) / 3),
         "coverage": len(finding.of_kind) / (len(finding.of_kind) + finding.unknown),
-        "sustained": 0.0 if finding.weak else 1.0,
+        "sustained": 0.0 if finding.weak or finding.fading else 1.0,
     }
     odds = _BIAS + sum(_WEIGHTS[name] * value for name, value in parts.items())
     freshness = _freshness(metrics, now)

@@ -8,8 +8,11 @@ For each kind of thing that can be wrong:
 3. Flagged checks that are not enough are **held**: shown, but no finding.
 4. Else nothing is wrong, as far as is known.
 
-Ranking: critical before warning; what explains another finding before it; then by how far over the threshold it is, and how
-much else speaks for it.
+A finding of averages whose own figures of this moment are fine **fades**: it was so in the last seconds and is over. It is a
+warning at most.
+
+Ranking: critical before warning; what fades last; what explains another finding before it; then by how far over the threshold
+it is, and how much else speaks for it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,15 +32,22 @@ from coreto.messages import Json
 _MOST_CHECKS = 4
 """Flagged checks whose numbers are told."""
 
-_WEIGHT = {"utilisation": 0.5, "saturation": 1.0, "errors": 1.5}
-"""What a flagged check of an axis counts in the ranking: somebody waits; something is broken."""
+_WEIGHT = {"utilisation": 1.0, "saturation": 1.0, "errors": 1.5}
+_BESIDE_WEIGHT = 0.5
+"""What a flagged check of an axis counts in the ranking, and one that is no trouble by itself."""
+
+_AT_ONCE = 1.0
+"""Seconds over which a metric is measured that its kernel also averages."""
+
+_OVER = 0.25
+"""Share of a threshold below which a figure of this moment says that the trouble is over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is wrong. ``checks``: the flagged ones, worst first; ``claims``: the evidence, each of them
     true; ``of_kind``: all checks of the kind that are known, and ``unknown``: how many are not; ``explained_by``:
-    findings that may be its cause; ``score``: for the ranking."""
+    findings that may be its cause; ``score``: for the ranking; ``weak``: by rule 2; ``fading``: it is over already."""
 
     kind: Kind
     level: Literal["warn", "crit"]
@@ -47,6 +57,7 @@ class Finding:
     unknown: int
     score: float
     weak: bool = False
+    fading: bool = False
     explained_by: tuple[Kind, ...] = ()
 
     @property
@@ -65,6 +76,7 @@ class Finding:
             "resource": self.resource,
             "where": self.where,
             "claims": [claim.as_json() for claim in self.claims],
+            "fading": self.fading,
             "explained_by": list(self.explained_by),
         }
 
@@ -100,17 +112,34 @@ def _finding(kind: Kind, checks: Sequence[UseCheck], metrics: SystemMetrics) -> 
         critical, weak = False, True  # 2
     else:
         return None  # 3, 4
-    score = sum(_WEIGHT[check.axis] * (1 + max(0.0, check.margin)) for check in flagged[:_MOST_CHECKS])
+    fading = _is_over(strong, known)
+    score = sum(_weight(check) * (1 + max(0.0, check.margin)) for check in flagged[:_MOST_CHECKS])
     return Finding(
         kind=kind,
-        level="crit" if critical else "warn",
+        level="crit" if critical and not fading else "warn",
         checks=tuple(flagged),
         claims=_evidence(kind, flagged, metrics),
         of_kind=tuple(known),
         unknown=len(checks) - len(known),
         score=score,
         weak=weak,
+        fading=fading,
     )
+
+
+def _is_over(strong: Sequence[UseCheck], known: Sequence[UseCheck]) -> bool:
+    """Whether what is wrong is so by averages of the last seconds only, and their figures of this moment are fine."""
+    now = [check for check in known if check.threshold.needs_s > _AT_ONCE and check.threshold.alone]
+    averages = all(CATALOGUE[check.threshold.metric].span_s > 0 for check in strong)
+    return (
+        bool(strong and now)
+        and averages
+        and all(c.value is not None and c.value < _OVER * c.threshold.warn for c in now)
+    )
+
+
+def _weight(check: UseCheck) -> float:
+    return _WEIGHT[check.axis] if check.threshold.alone else _BESIDE_WEIGHT
 
 
 def _severity(check: UseCheck) -> tuple[bool, int, float, float]:
@@ -173,11 +202,15 @@ def _explained(finding: Finding, found: Sequence[Finding]) -> Finding:
 
 def _ranked(found: Sequence[Finding]) -> list[Finding]:
     """By level and score; but a cause of the same level comes before what it explains."""
-    left = sorted(found, key=lambda finding: (RANK[finding.level], finding.score), reverse=True)
+    left = sorted(found, key=_importance, reverse=True)
     ranked: list[Finding] = []
     while left:
-        waiting = {finding.kind for finding in left if finding.level == left[0].level}
+        waiting = {finding.kind for finding in left if _importance(finding)[:2] == _importance(left[0])[:2]}
         first = next((finding for finding in left if not waiting.intersection(finding.explained_by)), left[0])
         left.remove(first)
         ranked.append(first)
     return ranked
+
+
+def _importance(finding: Finding) -> tuple[int, bool, float]:
+    return RANK[finding.level], not finding.fading, finding.score

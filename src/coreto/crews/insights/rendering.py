@@ -181,13 +181,14 @@ def _share(claim: Claim) -> float | None:
 
 
 def _causes(insight: Insight, language: Language) -> list[str]:
+    lines = [say(language, "fading"), ""] if insight.finding.fading else []
     if not insight.finding.explained_by:
-        return []
+        return lines
     names = "; ".join(
         say(language, f"finding.{kind}", where="").replace("  ", " ").rstrip(".")
         for kind in insight.finding.explained_by
     )
-    return [say(language, "explained", causes=names), ""]
+    return [*lines, say(language, "explained", causes=names), ""]
 
 
 def _table(report: Report) -> Iterator[list[str]]:

@@ -272,6 +272,7 @@ def insight_json(insight: Insight, language: Language) -> Json:
         "recommendations": [
             {"id": advice.id, "text": advice.said(language), "look": advice.look} for advice in insight.advice
         ],
+        "fading": finding.fading,
         "explained_by": list(finding.explained_by),
         "agents": list(insight.agents),
         "confidence": insight.confidence.percent,

@@ -36,6 +36,7 @@ CATALOGUE: Final[Mapping[str, Mapping[Language, str]]] = MappingProxyType(
         "finding.workload.limits": _both("A limit of the system on files or processes is nearly reached.", "Um limite do sistema para arquivos ou processos está quase atingido."),
         "none": _both("No problem found.", "Nenhum problema encontrado."),
         "none.partly": _both("No problem found in what could be measured; much could not.", "Nenhum problema encontrado no que se pôde medir; muito não se pôde."),
+        "fading": _both("It is over, as it seems: the figures of this moment are fine.", "Parece que já passou: os números deste momento estão bem."),
         "explained": _both("Possible cause: {causes}", "Causa possível: {causes}"),
         "title": _both("How {host} is", "Como está {host}"),
         "level.crit": _both("critical", "crítico"),

@@ -58,6 +58,18 @@ def test_a_moment_is_no_problem(machine):
     assert findings(machine(waits, {"psi.cpu.some_10s": 60.0}, window=1.0))[0].kind == "cpu.saturated"
 
 
+def test_trouble_that_is_over(machine):
+    """Averages that are still high while the moment is quiet: a warning at most, after everything that goes on."""
+    fading = {"psi.io.some_10s": 95.0, "psi.io.full_10s": 60.0, "mem.available": 1.5 * GIB}
+    found = findings(machine({}, fading, window=1.0))
+    assert [(one.kind, one.level, one.fading) for one in found] == [
+        ("memory.short", "warn", False),
+        ("storage.slow", "warn", True),
+    ]
+    goes_on = findings(machine({"psi.io.some_s": 0.8}, fading, window=1.0))
+    assert (goes_on[0].kind, goes_on[0].level, goes_on[0].fading) == ("storage.slow", "crit", False)
+
+
 def test_kernels_without_pressure(machine):
     """Where nobody tells who waits, two axes that agree make a warning, and one does not."""
     without = ("psi.cpu.some_s", "psi.cpu.some_10s")
