@@ -291,6 +291,30 @@ def test_another_worker_goes_on(postgres_house: House, count: int) -> None:
 
 
 @pytest.mark.slow
+def test_a_worker_that_was_only_asleep(postgres_house: House) -> None:
+    """A worker that stands still so long that another one finishes its runs does no harm when it wakes: it records
+    nothing, and is not heard."""
+    house = postgres_house
+    wanted, _ = baseline(house.at("whole"), MIXED, f"mixed-whole-{os.urandom(3).hex()}")
+    run_ids = [f"asleep-{i}-{os.urandom(3).hex()}" for i in range(3)]
+    first = house.spawn(begin=[(*MIXED, one) for one in run_ids], wait=run_ids, slow=0.3)
+    house.ready(first)
+    second = house.spawn(begin=[], wait=run_ids, approve=True)
+    house.ready(second)
+    house.until(lambda: house.marks(first).count("kept plan") >= 2)
+    os.kill(first, signal.SIGSTOP)
+    assert house.wait(second) == 0
+    before = {run_id: house.events(run_id) for run_id in run_ids}
+    os.kill(first, signal.SIGCONT)
+    assert house.wait(first) == 0
+    for pid in (first, second):
+        assert house.answer(pid)["results"] == [wanted] * 3
+    for run_id in run_ids:
+        assert house.events(run_id) == before[run_id]
+        assert before[run_id][-1].type == "complete"
+
+
+@pytest.mark.slow
 def test_two_servers_cannot_share_a_file(sqlite_house: House) -> None:
     """On SQLite a second process that would execute runs is refused in one clear line, and works once the first is gone."""
     house = sqlite_house

@@ -111,7 +111,9 @@ class RunDurable:
             words = digest_of(portable(event))
             self._said[words] += 1
             once = self._named(f"said/{words}/{self._said[words]}")
-        await self._log.append(self._speaker, event, step=step and self._named(step), once=once)
+        attempt = None if self._path else self.record.attempts
+        step = step and self._named(step)
+        await self._log.append(self._speaker, event, step=step, once=once, attempt=attempt)
 
     async def tell(self, event: CrewEvent) -> None:
         """Say a delta: a piece of a text as it comes, or that it starts over. Whatever else is said so, or from outside

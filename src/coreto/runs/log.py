@@ -101,10 +101,19 @@ class RunLog:
     def now_ms(self) -> int:
         return round(self._clock.time() * 1000)
 
-    async def append(self, run_id: str, event: Json, *, step: str | None, once: str | None = None) -> None:
-        """Keep an event and tell it. ``once``: a key under which it is said once only."""
+    async def append(
+        self,
+        run_id: str,
+        event: Json,
+        *,
+        step: str | None = None,
+        once: str | None = None,
+        attempt: int | None = None,
+    ) -> None:
+        """Keep an event and tell it. ``once``: a key under which it is said once only; ``attempt``: the execution that
+        says it: one that another has replaced is not heard any more."""
         record = replace(_kept(event), step=step, once=once, at_ms=self.now_ms())
-        kept = await patiently(self._clock, self._store.append, run_id, record)
+        kept = await patiently(self._clock, self._store.append, run_id, record, attempt)
         if kept is not None:
             self._tell(run_id, shown(kept))
 
@@ -185,9 +194,13 @@ class RunLog:
     async def ended(self, run_id: str) -> RunRecord:
         """The run, once it has ended. Raises :class:`UnknownRunError`."""
         with self.listening(run_id) as inbox:
-            while not (record := await self.record(run_id)).ended:
+            while True:
+                record = await patiently(self._clock, self._store.get, run_id)
+                if record is None:
+                    raise UnknownRunError(run_id)
+                if record.ended:
+                    return record
                 await inbox.wait(self._poll)
-        return record
 
     async def record(self, run_id: str) -> RunRecord:
         """The run as it is. Raises :class:`UnknownRunError`."""

@@ -144,7 +144,9 @@ class Runs(RunsClient):
         digest = digest_of(request)
         now = self.log.now_ms()
         record = replace(record, request_digest=digest, created_ms=now, updated_ms=now)
-        if not await self._thread(self.store.add, record):
+        # a branch is begun by a step, which must not fail by a database that is down
+        patient = partial(patiently, self.clock) if record.parent else self._thread
+        if not await patient(self.store.add, record):
             known = await self.log.record(record.run_id)
             if (known.workflow, known.user, known.request_digest) != (record.workflow, record.user, digest):
                 raise RunConflictError(record.run_id)

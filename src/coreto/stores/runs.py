@@ -1,7 +1,7 @@
 """Runs: what became of each, what it said, and which workers are alive."""
 
 import contextlib
-from collections.abc import Collection, Generator, Iterable
+from collections.abc import Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
@@ -32,6 +32,7 @@ RunStatus = Literal["pending", "running", "done", "failed", "cancelled"]
 
 UNFINISHED: Final[tuple[RunStatus, ...]] = ("pending", "running")
 
+_DEAD_MS = 86_400_000
 _SWEEP = 0x636F7265746F7277  # "coretorw": any number that all our processes share
 _UNSTORABLE = {0: "\N{REPLACEMENT CHARACTER}"}
 
@@ -136,8 +137,9 @@ class RunStore(Protocol):
         """Make a run that ended as one of ``was`` pending again."""
         ...
 
-    def append(self, run_id: str, event: RunEventRecord) -> RunEventRecord | None:
-        """Add to its log; the event with its number. ``None`` when it was said before, or the run is gone."""
+    def append(self, run_id: str, event: RunEventRecord, attempt: int | None = None) -> RunEventRecord | None:
+        """Add to its log; the event with its number. ``None`` when it was said before, the run has ended or is gone, or
+        another execution than the ``attempt`` that says it has begun."""
         ...
 
     def events(self, run_id: str, after: int = 0, limit: int = 500) -> list[RunEventRecord]:
@@ -276,9 +278,12 @@ class SqlRunStore:
         with self._database.write() as connection:
             return connection.execute(change).scalar_one_or_none() is not None
 
-    def append(self, run_id: str, event: RunEventRecord) -> RunEventRecord | None:
+    def append(self, run_id: str, event: RunEventRecord, attempt: int | None = None) -> RunEventRecord | None:
+        valid: list[ColumnElement[bool]] = [runs.c.status.in_(UNFINISHED)]
+        if attempt is not None:
+            valid.append(runs.c.attempts == attempt)
         with self._database.write() as connection:
-            return _append(connection, run_id, event)
+            return _append(connection, run_id, event, valid)
 
     def events(self, run_id: str, after: int = 0, limit: int = 500) -> list[RunEventRecord]:
         e = run_events.c
@@ -328,6 +333,7 @@ class SqlRunStore:
             change = update(run_workers).where(run_workers.c.worker == worker).values(beat_ms=now)
             if not connection.execute(change).rowcount:
                 connection.execute(insert(run_workers).values(worker=worker, beat_ms=now))
+            connection.execute(delete(run_workers).where(run_workers.c.beat_ms < now - _DEAD_MS))
 
     def leave(self, worker: str) -> None:
         with self._database.write() as connection:
@@ -368,7 +374,9 @@ def storable(text_: str) -> str:
     return text_.encode("utf-8", "replace").decode("utf-8").translate(_UNSTORABLE)
 
 
-def _append(connection: Connection, run_id: str, event: RunEventRecord) -> RunEventRecord | None:
+def _append(
+    connection: Connection, run_id: str, event: RunEventRecord, valid: Sequence[ColumnElement[bool]] = ()
+) -> RunEventRecord | None:
     """The row of the run is locked by its number: whoever reads one number has those before it, too."""
     e = run_events.c
     if event.once is not None:
@@ -377,7 +385,7 @@ def _append(connection: Connection, run_id: str, event: RunEventRecord) -> RunEv
             return None
     change = (
         update(runs)
-        .where(runs.c.run_id == run_id)
+        .where(runs.c.run_id == run_id, *valid)
         .values(last_seq=runs.c.last_seq + 1, updated_ms=event.at_ms)
         .returning(runs.c.last_seq)
     )

@@ -110,6 +110,18 @@ def test_a_run_has_one_last_word(store) -> None:
     assert (store.get("r").status, store.get("r").result, store.get("r").ended_ms) == ("done", {"a": 1}, 5)
 
 
+def test_who_has_been_replaced_is_not_heard(store) -> None:
+    """An execution that another one has taken over says nothing any more, and nobody does after the end."""
+    store.begin("r", "w", 0)
+    assert store.append("r", RunEventRecord("status"), 1).seq == 1
+    store.begin("r", "v", 0)
+    assert store.append("r", RunEventRecord("status"), 1) is None
+    assert store.append("r", RunEventRecord("status"), 2).seq == 2
+    store.end("r", RunEnd("done", event=RunEventRecord("complete")), 0)
+    assert store.append("r", RunEventRecord("status"), 2) is None
+    assert [event.type for event in store.events("r")] == ["status", "status", "complete"]
+
+
 def test_nothing_is_said_of_a_run_that_is_gone(store) -> None:
     """What a run that was erased still says is dropped."""
     assert store.append("nobody", RunEventRecord("status")) is None
