@@ -258,7 +258,7 @@ def test_killed_again_and_again(sqlite_house: House) -> None:
 @pytest.mark.parametrize("kind", [MIXED, COMMANDER], ids=["mixed", "commander"])
 def test_killed_again_and_again_soak(house: House, kind) -> None:
     """As above, on both databases, for both workflows, with many seeds."""
-    for seed in range(10):
+    for seed in range(5):
         killed_often(house, kind, seed)
 
 

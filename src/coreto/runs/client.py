@@ -1,6 +1,7 @@
 """What anybody may do to runs, from any process: look at them, follow them, signal, cancel, resume, retry, erase."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -89,18 +90,20 @@ class RunsClient:
         self.clock = clock or SystemClock()
         self.store = SqlRunStore(database)
         self.log = RunLog(self.store, self.clock)
+        self._opening = threading.Lock()
         self._records: Records | None = None
 
     @property
     def records(self) -> "Records":
-        """The engine's. Raises :class:`~coreto.errors.MissingExtraError`."""
-        if self._records is None:
-            try:
-                from coreto.runs.records import Records  # noqa: PLC0415 - an optional extra
-            except ImportError:
-                raise MissingExtraError("crews", "durable runs") from None
-            self._records = Records(self.place)
-        return self._records
+        """The engine's. For threads: the first use loads the engine. Raises :class:`~coreto.errors.MissingExtraError`."""
+        with self._opening:
+            if self._records is None:
+                try:
+                    from coreto.runs.records import Records  # noqa: PLC0415 - an optional extra
+                except ImportError:
+                    raise MissingExtraError("crews", "durable runs") from None
+                self._records = Records(self.place)
+            return self._records
 
     async def show(self, run_id: str, *, events: int = 500) -> RunView:
         """A run with its steps and its first ``events`` events."""
@@ -130,7 +133,8 @@ class RunsClient:
         record = await self.log.record(run_id)
         if record.ended:
             raise RunOverError(f"the run {run_id!r} has ended ({record.status})")
-        await self._thread(self.records.send, run_id, name, portable(payload), key)
+        sent = portable(payload)
+        await self._recorded(lambda records: records.send(run_id, name, sent, key))
 
     async def cancel(self, run_id: str) -> None:
         """End a run and its branches where they are; what steps have done stays done. Raises :class:`RunOverError` when
@@ -145,7 +149,7 @@ class RunsClient:
         )
         await self.log.end(run_id, RunEnd("cancelled", error_code="cancelled", event=event))
         ids = [one.run_id for one in family]
-        await self._thread(self.records.cancel, ids)
+        await self._recorded(lambda records: records.cancel(ids))
         await self._stop(ids)
         for one in family[1:]:  # at last: a run that still were at work would take it for their outcome
             await self.log.end(one.run_id, RunEnd("cancelled", error_code="cancelled"))
@@ -180,15 +184,15 @@ class RunsClient:
         if not await self._thread(self.store.reopen, record.run_id, was, self.log.now_ms()):
             raise RunOverError(f"the run {record.run_id!r} is going on already")
         if step is None and execution:
-            await self._thread(self.records.again, [record.run_id])
+            await self._recorded(lambda records: records.again([record.run_id]))
         else:
-            await self._thread(self.records.rewind, record.run_id, number)
+            await self._recorded(lambda records: records.rewind(record.run_id, number))
 
     async def _noted(self, run_id: str) -> bool:
         """Wait until the engine knows that a run has ended; whether it was stopped by the cancellation."""
         until = self.clock.monotonic() + _NOTED
         while True:
-            found = (await self._thread(self.records.executions, [run_id])).get(run_id)
+            found = (await self._recorded(lambda records: records.executions([run_id]))).get(run_id)
             if found is None:
                 raise UnknownRunError(run_id)
             if not found.active:
@@ -218,7 +222,7 @@ class RunsClient:
     async def _forget(self, run_ids: Sequence[str]) -> None:
         family = [one.run_id for one in await self._thread(self.store.family, run_ids)]
         if family:
-            await self._thread(self.records.delete, family)
+            await self._recorded(lambda records: records.delete(family))
             await self._thread(self.store.delete, family)
             for one in family:
                 self.log.wake(one)
@@ -242,11 +246,12 @@ class RunsClient:
         return family
 
     async def _steps(self, record: RunRecord, *, whole: bool = False) -> list[StepRecord]:
-        """The steps of a run; ``whole``: what the engine has noted for itself, too."""
-        from coreto.runs.records import own_steps  # noqa: PLC0415 - an optional extra
+        """The steps of a run and the signals that it waited for; ``whole``: what the engine has noted for itself, too."""
+        steps = await self._recorded(lambda records: records.steps(record.run_id))
+        return steps if whole else [step for step in steps if step.own or step.signal]
 
-        steps = await self._thread(self.records.steps, record.run_id)
-        return steps if whole else own_steps(steps)
+    async def _recorded(self, work: "Callable[[Records], T]") -> T:
+        return await asyncio.to_thread(lambda: work(self.records))
 
     @staticmethod
     async def _thread(work: Callable[..., T], *args: Any) -> T:

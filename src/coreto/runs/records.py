@@ -111,6 +111,7 @@ class Records:
                 ended_ms=step["completed_at_epoch_ms"],
                 failed=step["error"] is not None or has_failed(step["output"]),
                 signal=step["function_name"] == _SIGNAL,
+                own=not step["function_name"].startswith(_OWN),
             )
             for step in found
         ]
@@ -130,8 +131,3 @@ class Records:
             )
             for one in found
         }
-
-
-def own_steps(steps: Sequence[StepRecord]) -> list[StepRecord]:
-    """The steps of the workflow itself, and the signals that it waited for."""
-    return [step for step in steps if step.signal or not step.name.startswith(_OWN)]

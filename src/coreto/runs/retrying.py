@@ -9,7 +9,7 @@ from coreto.runs.errors import RunError
 @dataclass(frozen=True, slots=True)
 class StepRecord:
     """A step that was recorded. ``number``: its place in the run; times are epoch milliseconds; ``failed``: it failed,
-    or some of its branches did; ``signal``: it is one that was waited for."""
+    or some of its branches did; ``signal``: it is one that was waited for; ``own``: the workflow's own, not one of the engine's."""
 
     number: int
     name: str
@@ -17,6 +17,7 @@ class StepRecord:
     ended_ms: int | None = None
     failed: bool = False
     signal: bool = False
+    own: bool = True
 
 
 def restart_at(steps: Sequence[StepRecord], step: str | None = None) -> int:

@@ -187,13 +187,10 @@ class Runs(RunsClient):
                 return self._engine
             if self._alone and not self._owner.held:
                 raise RunsElsewhereError(_elsewhere(self._data_dir))
-            try:
-                from coreto.runs.engine import DurableEngine  # noqa: PLC0415 - an optional extra
-            except ImportError:
-                raise MissingExtraError("crews", "durable runs") from None
+            kind = await self._thread(_engine_kind)
             if not self._alone:
                 await self._thread(self.store.beat, self.worker)
-            engine = DurableEngine(self.place, self.worker, self._workflows, self._execute)
+            engine = kind(self.place, self.worker, self._workflows, self._execute)
             await engine.launch(poll=self._settings.signals)
             self._engine = engine
             return engine
@@ -330,6 +327,15 @@ class Runs(RunsClient):
                 elif not execution.queued and execution.worker not in alive:
                     log.warning("the run %s goes on without %s", record.run_id, execution.worker)
                     self.records.again([record.run_id])
+
+
+def _engine_kind() -> "type[DurableEngine]":
+    """In a thread: loading it takes most of a second."""
+    try:
+        from coreto.runs.engine import DurableEngine  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        raise MissingExtraError("crews", "durable runs") from None
+    return DurableEngine
 
 
 def _end_of(record: RunRecord, outcome: Json) -> RunEnd:
