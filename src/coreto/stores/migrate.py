@@ -14,7 +14,7 @@ from coreto.stores.database import Database
 from coreto.stores.errors import StoreError
 from coreto.stores.schema import METADATA
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest script in ``migrations/versions`` (a test compares)."""
 
 _SCRIPTS = Path(__file__).parent / "migrations"

@@ -6,6 +6,7 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -191,4 +192,67 @@ run_workers = Table(
     Column("worker", Text, primary_key=True),
     # by the database's clock
     Column("beat_ms", BigInteger, nullable=False),
+)
+
+prompt_versions = Table(
+    "prompt_versions",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("language", Text, primary_key=True),
+    # of the source and its fragments, SHA-256, hexadecimal
+    Column("digest", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    # a JSON object: file name → text
+    Column("fragments", Text, nullable=False),
+    Column("pinned_ms", BigInteger, nullable=False),
+)
+
+prompt_labels = Table(
+    "prompt_labels",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("moved_ms", BigInteger, nullable=False),
+)
+
+prompt_values = Table(
+    "prompt_values",
+    METADATA,
+    Column("user_id", Text, primary_key=True),
+    # the prompt's
+    Column("name", Text, primary_key=True),
+    Column("variable", Text, primary_key=True),
+    # JSON
+    Column("value", Text, nullable=False),
+    Column("set_ms", BigInteger, nullable=False),
+)
+
+prompt_exposures = Table(
+    "prompt_exposures",
+    METADATA,
+    Column("experiment", Text, primary_key=True),
+    # a digest: who it was is not needed
+    Column("subject", Text, primary_key=True),
+    Column("variant", Text, nullable=False),
+    # of the prompt that was shown
+    Column("digest", Text, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Index("prompt_exposures_subject", "subject"),
+)
+
+prompt_outcomes = Table(
+    "prompt_outcomes",
+    METADATA,
+    Column("experiment", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("outcome", Text, primary_key=True),
+    Column("success", Boolean, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    ForeignKeyConstraint(
+        ["experiment", "subject"],
+        ["prompt_exposures.experiment", "prompt_exposures.subject"],
+        ondelete="CASCADE",
+    ),
 )
