@@ -129,6 +129,12 @@ def ollama_stub(sims: Simulators) -> Subject:
     return replace(ollama(sims), model="gpt-oss:120b-cloud", remote=True)
 
 
+def by_web(subject: Subject) -> Subject:
+    """The same by the client for TLS and proxies."""
+    subject.provider._http._plain = None
+    return subject
+
+
 def timed(subject: Subject) -> Subject:
     return replace(subject, provider=Timed(subject.provider, SystemClock()))
 
@@ -171,6 +177,9 @@ MAKERS: dict[str, Callable[[Simulators], Subject]] = {
     "fake-remote": lambda _: fake(local=False),
     "rules": lambda _: rules(),
     **{flavour: (lambda s, f=flavour: openai_compatible(s, f)) for flavour in FLAVOURS},
+    "openai-web": lambda s: by_web(openai_compatible(s, "openai")),
+    "openrouter-web": lambda s: by_web(openai_compatible(s, "openrouter")),
+    "ollama-web": lambda s: by_web(ollama(s)),
     "openai-remote": lambda s: openai_compatible(s, "openai", local=False),
     "ollama": ollama,
     "llamacpp": llamacpp,

@@ -173,6 +173,8 @@ class _Connection(asyncio.Protocol):
         self._until_end = False
         self._paused = False
         self.idle_since = 0.0
+        #: it has carried a request before
+        self.served = False
 
     def send(self, data: bytes) -> PlainResponse:
         """Send a request; its response is still to come."""
@@ -197,6 +199,7 @@ class _Connection(asyncio.Protocol):
     def release(self, *, reusable: bool) -> None:
         """The response is done with."""
         self._response = None
+        self.served = True
         if not reusable or self._until_end:
             self.abort()
         elif self._paused:
@@ -327,15 +330,20 @@ class PlainPool:
             data = self._encoded(method, target, headers, body)
         except ValueError as error:
             raise UnreachableError(f"no such request can be sent: {error}") from error
-        connection = await self._taken(connect)
-        response = connection.send(data)
-        try:
-            await response.begun()
-        except BaseException:
-            response.keep = False
-            response.close()
-            raise
-        return response
+        while True:
+            connection = await self._taken(connect)
+            reused = connection.served
+            response = connection.send(data)
+            try:
+                await response.begun()
+            except BaseException as error:
+                response.keep = False
+                response.close()
+                # the server may have closed an idle connection in the moment it was used again (RFC 9112, 9.3.1)
+                if method == "GET" and reused and isinstance(error, CutError):
+                    continue
+                raise
+            return response
 
     def _encoded(
         self, method: str, target: str, headers: Mapping[str, str] | None, body: bytes | None

@@ -1,6 +1,7 @@
 """HTTP without TLS, against servers that send exactly the bytes they are told to."""
 
 import asyncio
+import itertools
 from contextlib import asynccontextmanager
 
 import pytest
@@ -140,7 +141,7 @@ def test_plain_a_body_until_the_end():
 )
 def test_plain_however_it_is_cut_into_pieces(answer, cuts):
     places = sorted({min(cut, len(answer)) for cut in cuts} | {0, len(answer)})
-    pieces = [answer[a:b] for a, b in zip(places, places[1:], strict=False)]
+    pieces = [answer[a:b] for a, b in itertools.pairwise(places)]
 
     async def work():
         async with serving(pieces) as (_, pool):
@@ -267,6 +268,29 @@ def test_plain_idle_connections_end():
             await ask(pool)
             await ask(pool)
             assert served.accepted == 2
+
+    run(work)
+
+
+def test_plain_an_idle_connection_that_ends_in_the_wrong_moment():
+    """What changes nothing is asked again on a new connection; what may, is not; and a new one's end is final."""
+
+    async def work():
+        for method, accepted in (("GET", 2), ("POST", 1)):
+            async with serving([WHOLE], [None], [WHOLE]) as (served, pool):
+                for _ in range(2):
+                    try:
+                        response = await pool.request(method, "/", None, None, 5.0)
+                    except CutError:
+                        assert method == "POST"
+                    else:
+                        assert await response.read() == b"hello"
+                        response.close()
+                assert (served.accepted, pool.in_use) == (accepted, 0)
+        async with serving([None]) as (served, pool):
+            with pytest.raises(CutError):
+                await pool.request("GET", "/", None, None, 5.0)
+            assert served.accepted == 1
 
     run(work)
 
