@@ -41,7 +41,7 @@ from coreto.tools.sandbox import run_python
 
 T = TypeVar("T")
 
-SETTINGS = RunsSettings(beat=0.1, silent=0.6, signals=0.02)
+SETTINGS = RunsSettings(beat=0.1, silent=1.2, signals=0.02)
 PAYLOAD = {"approved": True, "by": "ana"}
 BOTH = "Plan a complex task and then run the code it needs"
 
