@@ -154,7 +154,7 @@ def _enough_since(rules: Rules, members: Sequence[Member]) -> float:
     ended = [member for member in members if member.standing != "asked"]
     answers = sorted(member.at for member in ended if member.standing == "answered")
     if rules.mode == "overlap":  # who is required is waited for anyway, before the panel is over
-        enough = len(asked) == 1 and len(answers) >= min(rules.quorum, len(members) - 1)
+        enough = len(asked) == 1 and len(answers) >= max(1, min(rules.quorum, len(members) - 1))
         return max(member.at for member in ended) if enough else math.inf
     quorum = min(rules.quorum, len(members))
     if rules.mode == "all" or any(member.required for member in asked) or len(answers) < quorum:
