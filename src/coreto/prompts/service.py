@@ -88,6 +88,10 @@ class Prompts:
         """The prompt as :meth:`render` would give it, and nothing noted."""
         return self._rendered(wish, values or {})[0]
 
+    def prompt(self, wish: Wish) -> Prompt:
+        """The version and language that would be rendered."""
+        return self._chosen(wish)[0]
+
     def measure(
         self, experiment: str, audience: Audience, *, success: bool, outcome: str | None = None
     ) -> bool:
@@ -124,8 +128,7 @@ class Prompts:
 
     def set_values(self, user: str, name: str, values: Mapping[str, object]) -> None:
         """Keep a user's values; ``None`` forgets one. They must fit the version that the user would get."""
-        wish = Wish(name, audience=Audience(user=user))
-        prompt = self._chosen(wish)[0]
+        prompt = self.prompt(Wish(name, audience=Audience(user=user)))
         kept: Json = {}
         for key, value in values.items():
             variable = prompt.variable(key)

@@ -5,13 +5,16 @@ import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from coreto.prompts.errors import PromptError
 from coreto.settings.lines import key_lines
 
 _AT_LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
-_LONGEST_LINE = 300
+LONGEST_LINE: Final = 4_000
+"""Characters of a line: reading a key costs the square of its length."""
+
+_LONGEST_KEY = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,12 @@ class Table:
 
 def read_table(text: str, *, file: str, start: int = 0) -> Table:
     """The table of a whole text; floats become decimals. Raises :class:`PromptError`."""
+    told_lines = text.split("\n")
+    for number, line in enumerate(told_lines, 1):
+        if len(line) > LONGEST_LINE:
+            raise PromptError(
+                f"a line of more than {LONGEST_LINE} characters", file=file, line=start + number
+            )
     try:
         content = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
@@ -76,7 +85,7 @@ def read_table(text: str, *, file: str, start: int = 0) -> Table:
         raise PromptError(_AT_LINE.sub("", told), file=file, line=start + line) from None
     except (ValueError, ArithmeticError, RecursionError):
         raise PromptError("not TOML that can be used", file=file, line=start + 1) from None
-    # longer lines hold no key that anybody would look for, and looking costs the square of their length
-    plain = "\n".join(line if len(line) <= _LONGEST_LINE else "" for line in text.split("\n"))
+    # longer lines hold no key that anybody would look for, and looking costs more than the square of their length
+    plain = "\n".join(line if len(line) <= _LONGEST_KEY else "" for line in told_lines)
     lines = {tuple(str(part) for part in key): line for key, line in key_lines(plain).items()}
     return Table(content, file, start, lines)
