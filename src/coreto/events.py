@@ -3,15 +3,14 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from coreto.messages import Attempt, Json, Trace
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class CallFinished:
+class CallFinished(NamedTuple):
     """A call ended, well or badly. ``ended_at``: epoch seconds; ``outcome``: ``ok`` or an error code."""
 
     call_id: str
@@ -57,8 +56,7 @@ class Warned:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class RequestServed:
+class RequestServed(NamedTuple):
     """The server has dealt with a request. ``route``: its path, or the name of where no path leads;
     ``status``: 499 when the client hung up; ``key``: the name of its key; ``trace``: of the call, if it was
     one."""

@@ -90,8 +90,7 @@ class EmbedCall:
     context: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Tokens of one attempt; ``estimated`` when the server did not say. ``cost_nusd`` is the price the
     server itself reported (OpenRouter), else ``None``."""
 
@@ -102,8 +101,7 @@ class Usage:
     estimated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(NamedTuple):
     """A complete non-stream answer. ``raw`` is the server's own body where it is already in our form.
     ``unmapped`` names request fields that the wire could not carry."""
 
@@ -243,8 +241,7 @@ class Trace(NamedTuple):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Restart:
+class Restart(NamedTuple):
     """The client must forget what it has of this stream: another model starts over."""
 
     reason: str

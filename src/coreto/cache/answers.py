@@ -6,7 +6,7 @@ server's own bytes where they are known), so that a hit needs no new serialisati
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import orjson
 
@@ -16,8 +16,7 @@ from coreto.messages import Call, Chunk, Json, Trace, Whole, as_object, as_objec
 _NOT_REPLAYED = ("choices", "usage", "object")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A whole answer, and the trace of the call that brought it."""
 
     body: Json

@@ -24,6 +24,7 @@ import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from coreto.cache.answers import Answer, replay
 from coreto.cache.keys import request_key
@@ -40,8 +41,7 @@ from coreto.providers.base import Items
 _ITEM_BYTES = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(NamedTuple):
     """A call that ended without an upstream call of its own, a hit or coalesced. ``outcome``: ``ok``, an
     error's code, ``canceled``. What the upstream call cost is told by ``inner``, once."""
 

@@ -1,7 +1,7 @@
 """What a caller says about the cache: the headers ``x-coreto-cache`` and ``x-coreto-cache-tags``. Pure."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from coreto.cache.store import MAX_TTL
 from coreto.errors import InvalidRequestError
@@ -14,8 +14,7 @@ _TAG = re.compile(r"[\w.:/@+-]{1,128}")
 _MOST_TAGS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Directive:
+class Directive(NamedTuple):
     """``off``: neither look up nor keep; ``refresh``: ask anew and keep that; ``ttl``: seconds, instead of
     the role's."""
 

@@ -13,7 +13,7 @@ The label is part of the key, so that an answer never serves a call with a loose
 
 import hashlib
 import json
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
@@ -36,8 +36,7 @@ NOT_THE_QUESTION = frozenset(
 """Fields of a request that cannot change its answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """Whose cache it is. ``tenant``: the API key's; ``variant``: what else changes the answer, such as a
     digest of the role's chain and settings."""
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from coreto.cache.answers import Answer, is_storable, packed, unpacked
 from coreto.cache.keys import Scope
@@ -22,8 +23,7 @@ _LASTING = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """How one call uses the cache. ``ttl``: seconds, 0: not at all; ``tags``: beside those of role,
     deployment and user; ``refresh``: ask anew; ``tool_calls``: answers that call tools may be kept."""
 

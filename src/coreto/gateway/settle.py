@@ -1,6 +1,5 @@
 """What a call came to: its trace with prices, and the event that the ledger and others hear."""
 
-from dataclasses import replace
 
 from coreto.clock import Clock
 from coreto.events import CallFinished, EventBus
@@ -70,4 +69,4 @@ class Settlement:
 
 
 def _unpriced(usage: Usage) -> Usage:
-    return replace(usage, cost_nusd=None)
+    return usage._replace(cost_nusd=None)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import median
+from typing import NamedTuple
 
 from coreto.clock import Clock, SystemClock
 from coreto.labels import Label
@@ -41,8 +42,7 @@ SHORT = 16
 _MOST_KNOWN = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """Where a call goes. ``plan``: what is tried; ``why``: what led there, in short; ``mask``: hides private
     data from candidates off this machine."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from coreto.errors import InvalidRequestError
 from coreto.labels import Label, combine
@@ -12,8 +12,7 @@ from coreto.server.exchange import Exchange
 from coreto.server.validate import MAX_NAME, check_chat, check_embeddings, is_name
 
 
-@dataclass(frozen=True, slots=True)
-class _Caller:
+class _Caller(NamedTuple):
     label: Label
     user: str | None
     run: str | None

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from coreto.errors import CoretoError
 from coreto.messages import Trace
@@ -34,8 +33,7 @@ _STREAM_HEADERS: Headers = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A whole response; JSON unless ``headers`` say otherwise."""
 
     status: int

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Literal
+from typing import Literal, NamedTuple
 
 By = Literal["role", "deployment", "day", "user", "run", "outcome"]
 """What totals are grouped by. Calls are grouped by their own outcome and by the deployment that answered,
@@ -14,8 +14,7 @@ SAMPLE = 1000
 """Percentiles are taken over so many of a deployment's newest successful attempts."""
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRecord:
+class AttemptRecord(NamedTuple):
     """One try at one deployment. ``None`` = unknown, or not tracked; a price of 0 is known to be 0."""
 
     deployment: str
@@ -41,8 +40,7 @@ class AttemptRecord:
         return self.outcome not in {"ok", "skipped"}
 
 
-@dataclass(frozen=True, slots=True)
-class CallRecord:
+class CallRecord(NamedTuple):
     """One call with its attempts in order. ``at_ms``: UTC epoch milliseconds at its end; ``cost_nusd``:
     of all attempts, ``None`` when one of them has no known price."""
 

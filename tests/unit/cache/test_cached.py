@@ -3,7 +3,6 @@
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -165,7 +164,7 @@ def test_refresh_asks_anew_and_keeps_that():
 
     async def check(bench):
         await bench.ask()
-        assert (await bench.text(terms=replace(TERMS, refresh=True)))[0] == "two"
+        assert (await bench.text(terms=TERMS._replace(refresh=True)))[0] == "two"
         assert (await bench.text())[0] == "two"
 
     run(check, Say("one"), Say("two"))
@@ -232,7 +231,7 @@ def test_tool_calls_are_kept_where_the_role_says_so():
     """With permission in its terms an answer that calls tools is a hit the next time."""
 
     async def check(bench):
-        terms = replace(TERMS, tool_calls=True)
+        terms = TERMS._replace(tool_calls=True)
         first = await bench.ask(STREAM, terms)
         second = await bench.ask(CALL, terms)
         assert bench.asked == 1
@@ -441,7 +440,7 @@ def test_a_refresh_does_not_join_an_older_call():
     async def check(bench):
         older = asyncio.create_task(bench.text())
         await turns()
-        newer = asyncio.create_task(bench.text(terms=replace(TERMS, refresh=True)))
+        newer = asyncio.create_task(bench.text(terms=TERMS._replace(refresh=True)))
         await turns()
         joined = asyncio.create_task(bench.text())
         await bench.clock.advance(10.0)
@@ -527,7 +526,7 @@ def test_a_followers_tags_count():
     """An answer that two calls shared goes by the tags of either."""
 
     async def check(bench):
-        other = replace(TERMS, tags=("prompt:other",))
+        other = TERMS._replace(tags=("prompt:other",))
         both = [asyncio.create_task(bench.ask(terms=terms)) for terms in (TERMS, other)]
         await turns()
         await bench.clock.advance(5.0)
@@ -622,8 +621,8 @@ def test_no_task_is_left_behind():
         await bench.ask()
         await bench.ask(STREAM)
         with pytest.raises(RateError):
-            await bench.ask(terms=replace(TERMS, refresh=True))
-        gone = asyncio.create_task(bench.ask(terms=replace(TERMS, refresh=True)))
+            await bench.ask(terms=TERMS._replace(refresh=True))
+        gone = asyncio.create_task(bench.ask(terms=TERMS._replace(refresh=True)))
         await turns()
         gone.cancel()
         await asyncio.wait([gone])

@@ -1,6 +1,6 @@
 """Spans of calls: what they carry, and what they never do. Over a tracer with behaviour; the wire is the SDK's."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from types import SimpleNamespace
 from typing import Any
@@ -119,15 +119,15 @@ def test_no_words_get_out() -> None:
 
 def test_private_calls_stay_here() -> None:
     """A collector off this machine hears nothing of them; one on it does."""
-    private = replace(EVENT, trace=TRACE._replace(label=Label.PRIVATE))
+    private = EVENT._replace(trace=TRACE._replace(label=Label.PRIVATE))
     assert traced(private, local=False) == []
     assert len(traced(private, local=True)) == 3
 
 
 def test_a_failed_call() -> None:
     """Its span says with which code; a client's hanging up is no error."""
-    assert traced(replace(EVENT, outcome="all_failed"))[0].attributes["error.type"] == "all_failed"
-    assert traced(replace(EVENT, outcome="canceled"))[0].status is None
+    assert traced(EVENT._replace(outcome="all_failed"))[0].attributes["error.type"] == "all_failed"
+    assert traced(EVENT._replace(outcome="canceled"))[0].status is None
 
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

@@ -1,6 +1,6 @@
 """Chat answers as Anthropic's messages, whole and as events. Pure."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -42,7 +42,7 @@ class AnthropicEnvelope:
         """``failure``, which is in OpenAI's."""
         headers = tuple((b"request-id" if name == b"x-coreto-id" else name, v) for name, v in failure.headers)
         more = tuple(pair for pair in headers if pair not in failure.headers)
-        return replace(failure, body=orjson.dumps(_error(failure)), headers=(*failure.headers, *more))
+        return failure._replace(body=orjson.dumps(_error(failure)), headers=(*failure.headers, *more))
 
     def event(self, failure: Reply) -> bytes:
         """The event that ends a stream in it."""
