@@ -88,7 +88,7 @@ class Attendance:
             part, failure = await asked(
                 self._room.clock, seconds, self._seat, lambda: self.specialist.ask(self._seat, request)
             )
-        self._blamed = not part.ok and not isinstance(failure, _OF_THE_REQUEST)
+        self._blamed = not part.ok and not _of_the_request(failure)
         return part
 
     def _told(self, part: Part) -> Json:
@@ -121,6 +121,14 @@ async def asked(
     else:
         part = Part(seat.name, "error", error="cancelled", message="it has cancelled itself")
     return replace(part, seconds=clock.monotonic() - began), failure
+
+
+def _of_the_request(failure: BaseException | None) -> bool:
+    """Whether another request might do better, with nobody having failed."""
+    if isinstance(failure, errors.ExhaustedError) and failure.trace is not None:
+        outcomes = {attempt.outcome for attempt in failure.trace.attempts}
+        return outcomes <= {"skipped", *(kind.code for kind in _OF_THE_REQUEST)}
+    return isinstance(failure, _OF_THE_REQUEST)
 
 
 def _answered(seat: Seat, said: Any) -> Part:

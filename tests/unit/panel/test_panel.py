@@ -7,8 +7,16 @@ import pytest
 from panel_house import HANGS, NAMES, Act, House, held, outcomes, passing, settle
 
 from coreto.durable import InlineDurable
-from coreto.errors import CallError, ConfigError, InvalidOutputError, PrivacyError, RejectedError
+from coreto.errors import (
+    CallError,
+    ConfigError,
+    ExhaustedError,
+    InvalidOutputError,
+    PrivacyError,
+    RejectedError,
+)
 from coreto.labels import Label
+from coreto.messages import Attempt, Trace
 from coreto.panel.model import Answer, Part, Specialist
 from coreto.panel.panel import Panel
 from coreto.panel.policy import Rules
@@ -318,11 +326,23 @@ def test_a_member_that_keeps_failing_is_passed_by(house: House) -> None:
     assert panel.breakers.state("cpu") == "closed"
 
 
+def exhausted(*outcomes: str) -> ExhaustedError:
+    """What a gateway raises after attempts with ``outcomes``."""
+    error = ExhaustedError("no model could answer")
+    attempts = tuple(Attempt("lab/m", outcome) for outcome in outcomes)
+    error.trace = Trace("id", None, "r", Label.INTERNAL, attempts)
+    return error
+
+
 @pytest.mark.parametrize(
     ("act", "state"),
     [
         (RejectedError("bad request"), "closed"),  # the request's fault
         (PrivacyError(), "closed"),
+        (exhausted("skipped", "context"), "closed"),
+        (exhausted(), "closed"),  # nobody was there to be asked
+        (exhausted("skipped", "timeout"), "open"),
+        (ExhaustedError("by an owner that does not say why"), "open"),
         (InvalidOutputError("what?"), "open"),
         (RuntimeError("a fault"), "open"),
         (HANGS, "open"),
