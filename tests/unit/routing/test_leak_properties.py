@@ -309,7 +309,7 @@ def body_of(scene: Scene) -> dict:
         image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
         body = {"messages": [{"role": "user", "content": [image, {"type": "text", "text": secret}]}]}
     elif place == "split":  # a value that no part holds in full
-        value = scene.secret.values[-1] if scene.secret.values else scene.secret.text
+        value = next((v for v in scene.secret.values if v in secret), scene.secret.text)
         at = secret.rindex(value) + len(value) - min(5, len(value) // 2)
         parts = [{"type": "text", "text": text} for text in (secret[:at], secret[at:])]
         body = {"messages": [user, {"role": "user", "content": parts}]}
