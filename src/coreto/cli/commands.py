@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coreto.cli import commands_keys, commands_models, commands_settings
+from coreto.cli import commands_insights, commands_keys, commands_models, commands_prompts, commands_settings
 
 if TYPE_CHECKING:
     from coreto.cli.flags import Flags
@@ -44,7 +44,9 @@ def register(app: typer.Typer) -> None:
     app.command("serve")(serve)
     app.add_typer(commands_models.app, name="models")
     app.add_typer(commands_keys.app, name="keys")
+    app.add_typer(commands_prompts.app, name="prompts")
     app.add_typer(commands_settings.app, name="config")
+    app.command("insights")(commands_insights.insights)
     app.command("init")(commands_settings.init)
     app.command(
         "sim",

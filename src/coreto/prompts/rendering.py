@@ -1,5 +1,6 @@
 """Fills a prompt with values: data, never templates. Bounded in output and in work, whatever the template. Pure."""
 
+import threading
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -74,12 +75,13 @@ def fill(
 
 
 class Renderer:
-    """Renders prompts, and keeps the compiled templates of the latest. Not for several threads at once."""
+    """Renders prompts, and keeps the compiled templates of the latest. Threads may share it."""
 
-    __slots__ = ("_compiled",)
+    __slots__ = ("_compiled", "_lock")
 
     def __init__(self) -> None:
         self._compiled: dict[tuple[str, str, tuple[str, ...]], tuple[Template, ...]] = {}
+        self._lock = threading.Lock()
 
     def render(self, prompt: Prompt, values: Mapping[str, Value]) -> tuple[tuple[str, str], ...]:
         """Who speaks and what, a pair for each message that is not empty.
@@ -111,12 +113,11 @@ class Renderer:
 
     def _templates(self, prompt: Prompt) -> tuple[Template, ...]:
         key = (prompt.file, prompt.title, (*(part.body for part in prompt.parts), *prompt.fragments.values()))
-        found = self._compiled.pop(key, None)
-        if found is None:
-            found = _compiled(prompt)
+        with self._lock:
+            found = self._compiled.pop(key, None) or _compiled(prompt)
             while len(self._compiled) >= _KEPT:
                 del self._compiled[next(iter(self._compiled))]
-        self._compiled[key] = found
+            self._compiled[key] = found
         return found
 
 
