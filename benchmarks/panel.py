@@ -214,7 +214,7 @@ def table(rows: Sequence[Row]) -> str:
         "|---|--:|--:|--:|--:|--:|",
     ]
     lines += [
-        f"| {r.way} | {r.seconds:.4f} | {f'{r.ratio:.3f}' if r.ratio else ''} "
+        f"| {r.way} | {r.seconds:.4g} | {f'{r.ratio:.3f}' if r.ratio else ''} "
         f"| {f'{r.slowest_ratio:.3f}' if r.slowest_ratio else ''} | {r.answers:g} | {r.calls:g} |"
         for r in rows
     ]
