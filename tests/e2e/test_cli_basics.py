@@ -40,7 +40,21 @@ def test_alone_prints_help_like_help(cli) -> None:
     """`coreto` alone prints the help with every command and succeeds."""
     alone = cli.run()
     assert alone.out == cli.run("--help").out
-    for command in ("ask", "models", "status", "doctor", "costs", "init", "config", "sim", "serve", "keys", "ps", "insights", "prompts"):
+    for command in (
+        "ask",
+        "models",
+        "status",
+        "doctor",
+        "costs",
+        "init",
+        "config",
+        "sim",
+        "serve",
+        "keys",
+        "ps",
+        "insights",
+        "prompts",
+    ):
         assert f" {command} " in alone.out
 
 

@@ -1,6 +1,5 @@
 """What a call came to: its trace with prices, and the event that the ledger and others hear."""
 
-
 from coreto.clock import Clock
 from coreto.events import CallFinished, EventBus
 from coreto.ledger.prices import PriceBook
