@@ -1,6 +1,5 @@
 """One suite over every ledger store: memory, SQLite, PostgreSQL."""
 
-import dataclasses
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -146,7 +145,7 @@ def test_saving_compares_like_with_like(new_store: NewStore):
 def test_groups_of_calls_and_of_attempts(new_store: NewStore):
     """A call counts for the deployment that answered, its attempts for the deployments that were tried."""
     store = new_store()
-    store.append([FULL, dataclasses.replace(FULL, call_id="c2", outcome="all_failed", deployment=None)])
+    store.append([FULL, FULL._replace(call_id="c2", outcome="all_failed", deployment=None)])
     rows = {row.key: (row.calls, row.attempts, row.skipped) for row in store.totals("deployment")}
     assert rows == {
         "ollama/a": (0, 2, 0),
@@ -281,6 +280,9 @@ tries = st.builds(
     outcome=st.sampled_from(["ok", "timeout", "skipped", "quota"]),
     local=st.booleans(),
     ms=st.none() | st.floats(0, 1e6),
+    ttft_ms=st.none() | st.floats(0, 1e6),
+    tokens_estimated=st.booleans(),
+    detail=st.none() | names,
     prompt_tokens=st.none() | small,
     completion_tokens=st.none() | small,
     cached_tokens=st.none() | small,
@@ -292,6 +294,11 @@ records = st.builds(
     at_ms=st.integers(1_700_000_000_000, 1_700_000_000_000 + 5 * 86_400_000),
     outcome=st.sampled_from(["ok", "all_failed"]),
     role=st.none() | names,
+    task=st.none() | names,
+    ms=st.none() | st.floats(0, 1e6),
+    stream=st.booleans(),
+    label=st.sampled_from(["public", "internal", "private"]),
+    baseline=st.none() | names,
     deployment=st.none() | names,
     cached=st.booleans(),
     user=st.none() | names,

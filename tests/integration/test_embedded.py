@@ -92,10 +92,22 @@ async def answer(engine: EmbeddedEngine, request: Call) -> Json:
     return whole.body
 
 
+#: Zombies that other tests of this process have left before.
+STRANGERS: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _strangers() -> None:
+    STRANGERS.clear()
+    STRANGERS.update(children())
+
+
 def children(pid: int | None = None) -> list[int]:
     """The engine processes below ``pid`` (default: this process), zombies included."""
     found: list[int] = []
     for child in psutil.Process(pid).children(recursive=True):
+        if child.pid in STRANGERS:
+            continue
         with contextlib.suppress(psutil.NoSuchProcess):
             if child.status() == psutil.STATUS_ZOMBIE or any(MARKER in part for part in child.cmdline()):
                 found.append(child.pid)

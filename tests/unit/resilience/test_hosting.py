@@ -304,7 +304,7 @@ def test_worth_waiting():
     [
         (errors.OutOfMemoryError("no room"), "out_of_memory"),
         (errors.MissingModelError("gone"), "model_missing"),
-        (errors.UnreachableError("engine down"), "server_error"),
+        (errors.UnreachableError("engine down"), "unreachable"),
         (errors.ServerFaultError("crashed"), "server_error"),
     ],
 )
