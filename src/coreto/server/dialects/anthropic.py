@@ -90,6 +90,9 @@ def _system(request: Json, notes: Notes) -> list[Json]:
     return [{"role": "system", "content": said}] if said else []
 
 
+_NO_CONTENT = "is missing: a text or a list of blocks"
+
+
 def _plain(value: object, at: str, notes: Notes) -> str:
     """A text, or blocks of nothing else."""
     if value is None or isinstance(value, str):
@@ -115,6 +118,8 @@ def _messages(request: Json, notes: Notes) -> list[Json]:
                 out += _from_user(said, inner, notes)
             case "assistant":
                 out.append(_from_assistant(said, inner, notes))
+            case "system" if said is None:
+                raise wrong(inner, _NO_CONTENT)
             case "system":
                 out.append({"role": "system", "content": _plain(said, inner, notes)})
             case role:
@@ -128,7 +133,7 @@ def _blocks(said: object, at: str) -> list[tuple[str, Json]]:
     if isinstance(said, str):
         return [(at, {"type": "text", "text": said})]
     if said is None:
-        raise wrong(at, "is missing: a text or a list of blocks")
+        raise wrong(at, _NO_CONTENT)
     return objects(said, at)
 
 
