@@ -6,11 +6,11 @@ from dataclasses import replace
 from coreto.errors import CallError, ExhaustedError, QueueFullError, TimedOutError, UnsupportedError
 from coreto.gateway.settle import Settlement
 from coreto.messages import Attempt, EmbedCall, Json, Trace, Usage, usage_of
+from coreto.places import Places
 from coreto.providers.base import Embedder
 from coreto.residency.hosts import Host
 from coreto.residency.runtime import Turn
 from coreto.resilience.fallback import Ward
-from coreto.resilience.places import Places
 from coreto.resilience.plan import Candidate, Journal, Plan
 
 

@@ -183,7 +183,7 @@ class Http:
             headers = _span_header(call)
         response: Response
         if self._plain is not None:
-            response = await self._plain.request(method, self._prefix + path, headers, body, connect)
+            response = await self._plain.request(method, path, headers, body, connect)
         else:
             response = await self._outside().request(method, path, headers, body, connect)
         if response.headers.get("Server") == "llama.cpp" and response.content_length is None:
@@ -215,13 +215,13 @@ class Http:
         lines = [f"{name}: {value}" for name, value in {**fixed, **self._headers}.items()]
         if any(bad in line for line in lines for bad in "\r\n\0") or not self._base.isascii():
             return None
-        self._prefix = parts.path
         return PlainPool(
             parts.hostname,
             parts.port or 80,
             "".join(f"{line}\r\n" for line in lines).encode(),
             limit=self.endpoint.max_connections,
             keepalive=_keepalive(self.endpoint),
+            prefix=parts.path,
         )
 
     async def fetch(

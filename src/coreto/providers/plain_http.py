@@ -9,13 +9,13 @@ its caller is. The parser is httptools', as the server's is. (``benchmarks/gatew
 import asyncio
 import errno
 import socket
-from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Protocol, cast
 
 import httptools
 
 from coreto.errors import CallError, CutError, GarbledError, TimedOutError, UnreachableError
+from coreto.places import Places
 from coreto.redaction import brief
 
 #: Bytes of a response's headers, and of its body that are kept for a slow reader, before the server is not read any more.
@@ -296,18 +296,20 @@ class PlainPool:
     """Connections to one server, at most ``limit`` of them; who finds them taken waits, first come, first served.
 
     ``head``: the request's headers that never change, as they are sent. ``keepalive``: seconds a connection may idle.
+    ``prefix``: what stands before every path.
     """
 
-    def __init__(self, host: str, port: int, head: bytes, *, limit: int, keepalive: float) -> None:
+    def __init__(
+        self, host: str, port: int, head: bytes, *, limit: int, keepalive: float, prefix: str = ""
+    ) -> None:
         self._host = host
         self._port = port
         self._head = head
-        self._limit = limit
+        self._prefix = prefix
         self._keepalive = keepalive
         self._idle: list[_Connection] = []
-        self._waiting: deque[asyncio.Future[None]] = deque()
         self._busy: set[_Connection] = set()
-        self._places = 0
+        self._places = Places(limit)
 
     @property
     def in_use(self) -> int:
@@ -320,14 +322,14 @@ class PlainPool:
         return len(self._idle)
 
     async def request(
-        self, method: str, target: str, headers: Mapping[str, str] | None, body: bytes | None, connect: float
+        self, method: str, path: str, headers: Mapping[str, str] | None, body: bytes | None, connect: float
     ) -> PlainResponse:
         """Send a request and wait for its response's headers. ``connect``: seconds to connect in.
 
         Raises :class:`CallError`.
         """
         try:
-            data = self._encoded(method, target, headers, body)
+            data = self._encoded(method, self._prefix + path, headers, body)
         except ValueError as error:
             raise UnreachableError(f"no such request can be sent: {error}") from error
         while True:
@@ -359,37 +361,14 @@ class PlainPool:
         return b"".join((start, self._head, more, length, b"\r\n", body or b""))
 
     async def _taken(self, connect: float) -> _Connection:
-        if self._places >= self._limit or self._waiting:
-            await self._turn()
-        else:
-            self._places += 1
+        await self._places.enter(None)
         try:
             connection = self._spare() or await self._connected(connect)
         except BaseException:
-            self._leave()
+            self._places.leave()
             raise
         self._busy.add(connection)
         return connection
-
-    async def _turn(self) -> None:
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
-        try:
-            await place
-        except BaseException:
-            if place.done() and not place.cancelled():
-                self._leave()
-            elif place in self._waiting:
-                self._waiting.remove(place)
-            raise
-
-    def _leave(self) -> None:
-        while self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_result(None)
-                return
-        self._places -= 1
 
     def _spare(self) -> _Connection | None:
         now = asyncio.get_running_loop().time()
@@ -421,7 +400,7 @@ class PlainPool:
             if connection.usable:
                 connection.idle_since = asyncio.get_running_loop().time()
                 self._idle.append(connection)
-            self._leave()
+            self._places.leave()
 
     def lost(self, connection: _Connection) -> None:
         """An idle connection was closed by the server."""

@@ -27,6 +27,7 @@ from coreto.errors import (
 from coreto.ledger.budgets import Budgets
 from coreto.ledger.pots import Reservation
 from coreto.messages import Attempt, Call, Chunk, Item, Restart, Usage, Whole, estimate_tokens, prompt_text
+from coreto.places import Places
 from coreto.providers.base import Items
 from coreto.residency.hosts import Host
 from coreto.residency.runtime import SpilledError, Turn
@@ -35,7 +36,6 @@ from coreto.resilience.attempt import Seen
 from coreto.resilience.continuation import continued
 from coreto.resilience.health import Block, HealthBook
 from coreto.resilience.history import portable
-from coreto.resilience.places import Places
 from coreto.resilience.plan import Candidate, Journal, Plan
 from coreto.resilience.repair import repaired
 from coreto.resilience.retry import wait_before

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from coreto.clock import Clock
 from coreto.errors import CoretoError
-from coreto.resilience.places import Places
+from coreto.places import Places
 
 _LONGEST_WAIT = 60
 

@@ -309,7 +309,7 @@ def test_plain_no_more_connections_than_allowed():
             served.hold.set()
             done = await asyncio.gather(*tasks, return_exceptions=True)
             assert [isinstance(d, tuple) for d in done] == [True, True, True, False, True, True]
-            assert (served.accepted, pool.in_use, pool.idle, pool._places) == (2, 0, 2, 0)
+            assert (served.accepted, pool.in_use, pool.idle, pool._places.taken) == (2, 0, 2, 0)
 
     run(work)
 
@@ -324,7 +324,7 @@ def test_plain_nobody_there():
         nowhere = PlainPool("no-such-host.invalid", 80, b"", limit=1, keepalive=1)
         with pytest.raises(UnreachableError, match="cannot be resolved"):
             await ask(nowhere)
-        assert refused._places == nowhere._places == 0
+        assert refused._places.taken == nowhere._places.taken == 0
 
     run(work)
 
@@ -338,7 +338,7 @@ def test_plain_connecting_takes_too_long(monkeypatch):
         pool = PlainPool("127.0.0.1", 9, b"", limit=1, keepalive=1)
         with pytest.raises(TimedOutError):
             await pool.request("GET", "/", None, None, 0.01)
-        assert pool._places == 0
+        assert pool._places.taken == 0
 
     run(work)
 

@@ -6,10 +6,10 @@ import random
 import pytest
 
 from coreto.messages import Call, Limits
+from coreto.places import Places
 from coreto.providers.catalog import Deployment
 from coreto.resilience.fallback import Fallback, Ward
 from coreto.resilience.health import HealthBook
-from coreto.resilience.places import Places
 from coreto.resilience.plan import Candidate, Journal, Plan
 from coreto.testing.clock import VirtualClock
 from coreto.testing.provider import FakeProvider, Say
