@@ -12,7 +12,7 @@ from coreto.app import App, data_dir
 from coreto.crews.commander.crew import Commander
 from coreto.crews.commander.settings import CommanderSettings
 from coreto.crews.commander.tools import Shelf
-from coreto.errors import CallError, CoretoError, InvalidOutputError
+from coreto.errors import CoretoError, InvalidOutputError
 from coreto.gateway.remote import RemoteGateway
 from coreto.labels import Label
 from coreto.messages import (
@@ -25,12 +25,12 @@ from coreto.messages import (
     Preference,
     Trace,
     Usage,
-    Whole,
     as_objects,
     message_of,
     new_call_id,
     text_of,
     usage_of,
+    whole_of,
 )
 from coreto.owner import find_owner
 from coreto.providers.rules import RuleFunction
@@ -197,14 +197,9 @@ class Coreto:
         ``private`` keeps the call on this machine; ``prefer`` says who of the role is asked first. Raises :class:`~coreto.errors.CoretoError`.
         """
         call = _call(prompt, role or model, private=private, prefer=prefer, stream=False, options=options)
-        body: Json = {}
         async with self.backend.open(call) as items:
-            async for item in items:
-                if isinstance(item, Whole):
-                    body = item.body
-                elif isinstance(item, Trace):
-                    return Answer(text_of(body), body, item)
-        raise CallError("the gateway ended without a trace")
+            body, trace = await whole_of(items)
+        return Answer(text_of(body), body, trace)
 
     async def parse(
         self,

@@ -7,10 +7,11 @@ and the hot path pays for no models. A body is never changed in place; who needs
 import math
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, cast
 
+from coreto.errors import CallError
 from coreto.labels import Label
 
 Json = dict[str, Any]
@@ -249,6 +250,18 @@ class Restart(NamedTuple):
 
 
 Item = Whole | Chunk | Trace | Restart
+
+
+async def whole_of(items: AsyncIterator[Item]) -> tuple[Json, Trace]:
+    """The body and the trace of a non-stream call to a gateway. Raises :class:`~coreto.errors.CallError` where there is
+    no trace."""
+    body: Json = {}
+    async for item in items:
+        if isinstance(item, Whole):
+            body = item.body
+        elif isinstance(item, Trace):
+            return body, item
+    raise CallError("the gateway ended without a trace")
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ import sys
 
 from coreto.cli import figures
 from coreto.cli.terminal import console, say
-from coreto.cli.texts import Texts
+from coreto.cli.texts import Language, Texts
 from coreto.client import Coreto
 from coreto.crews.commander.decision import Mode, decide
 from coreto.crews.commander.state import CommanderResult
@@ -17,10 +17,9 @@ from coreto.tools.sandbox.printable import printable
 CARRIED_OUT: frozenset[Mode] = frozenset({"plan", "execution", "plan_execute"})
 
 
-def wants_commander(text: str, language: str) -> bool:
+def wants_commander(text: str, language: Language) -> bool:
     """Whether ``text`` asks for a plan, or for something to be carried out."""
-    fallback = "pt-BR" if language == "pt-BR" else "en"
-    return decide(text, detect_task(text), fallback).mode in CARRIED_OUT
+    return decide(text, detect_task(text), language).mode in CARRIED_OUT
 
 
 async def command(coreto: Coreto, text: str, *, private: bool, quiet: bool) -> CommanderResult:

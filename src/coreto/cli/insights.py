@@ -10,6 +10,7 @@ from rich.live import Live
 from coreto.app import data_dir
 from coreto.cli.flags import Flags
 from coreto.cli.terminal import console, print_json
+from coreto.cli.texts import Language
 from coreto.clock import SystemClock
 from coreto.crews.insights.metrics.baseline import load_baseline, save_baseline
 from coreto.crews.insights.metrics.local import LocalMetrics, MetricsSource
@@ -66,20 +67,19 @@ async def insights(flags: Flags, wanted: Wanted) -> int:
     return int(any(insight.finding.level == "crit" for insight in report.insights))
 
 
-async def _looked(source: MetricsSource, language: str, file: Path | None) -> Report:
+async def _looked(source: MetricsSource, language: Language, file: Path | None) -> Report:
     """One report; what was seen becomes a part of what is usual here, kept in ``file``."""
     metrics = await source.snapshot()
-    spoken = "pt-BR" if language == "pt-BR" else "en"
     now = SystemClock().time()
     if file is None:
-        return report_on(metrics, now=now, language=spoken)
+        return report_on(metrics, now=now, language=language)
     baseline = await asyncio.to_thread(load_baseline, file)
-    report = report_on(metrics, baseline, now=now, language=spoken)
+    report = report_on(metrics, baseline, now=now, language=language)
     await asyncio.to_thread(save_baseline, baseline.with_snapshot(metrics), file)
     return report
 
 
-async def _watch(source: MetricsSource, language: str) -> None:
+async def _watch(source: MetricsSource, language: Language) -> None:
     with Live(console=console(), auto_refresh=False) as live:
         while True:
             live.update(terminal(await _looked(source, language, None)), refresh=True)

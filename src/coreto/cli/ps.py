@@ -23,6 +23,7 @@ from coreto.providers.base import Resident
 from coreto.providers.factory import Site, build_sites
 from coreto.providers.weights import models_dir
 from coreto.residency.build import build_hosts
+from coreto.residency.effects import TROUBLES
 from coreto.residency.hosts import Host
 from coreto.residency.policy import gigabytes
 from coreto.residency.sizes import counted
@@ -36,7 +37,6 @@ _BAR = 30
 _RECENT = 8
 #: What is told already by what comes before or after it.
 _SILENT = frozenset({"unloaded"})
-_TROUBLES = frozenset({"failed", "over_budget", "shrunk", "cleared"})
 _PHASES = {"ready": "green", "loading": "yellow", "leaving": "yellow", "lost": "red", "absent": "dim"}
 
 
@@ -256,7 +256,7 @@ def _happenings(recent: Iterable[Json], texts: Texts) -> Table:
         what = seen["what"]
         table.add_row(
             datetime.fromtimestamp(seen["at"]).astimezone().strftime("%H:%M:%S"),
-            Text(texts(f"ps.what.{what}"), "yellow" if what in _TROUBLES else ""),
+            Text(texts(f"ps.what.{what}"), "yellow" if what in TROUBLES else ""),
             seen["model"],
             seen["detail"],
         )

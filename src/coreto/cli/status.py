@@ -7,18 +7,17 @@ from rich.text import Text
 from coreto.app import App, data_dir, running
 from coreto.cli import figures
 from coreto.cli.flags import Flags
+from coreto.cli.live import server_status
 from coreto.cli.terminal import console, print_json
 from coreto.cli.texts import Texts
-from coreto.gateway.remote import RemoteGateway
 from coreto.messages import Json
-from coreto.owner import OwnerCard, find_owner
-from coreto.settings.load import Loaded
+from coreto.owner import OwnerCard
 
 
 async def status(flags: Flags, *, as_json: bool) -> int:
     """Print the keys of ``GET /api/status``. Raises :class:`~coreto.errors.CoretoError`."""
     loaded = flags.load()
-    card, shown = await _of_server(loaded)
+    card, shown = await server_status(data_dir(loaded.settings)) or (None, None)
     if shown is None:
         async with running(loaded) as app:
             shown = await _of_app(app)
@@ -28,18 +27,6 @@ async def status(flags: Flags, *, as_json: bool) -> int:
         return 0
     _print(shown, card, Texts(loaded.settings.language), console())
     return 0
-
-
-async def _of_server(loaded: Loaded) -> tuple[OwnerCard | None, Json | None]:
-    """What the owner of the data directory says, if it has a server that answers."""
-    card = find_owner(data_dir(loaded.settings))
-    if card is None or card.url is None:
-        return None, None
-    remote = RemoteGateway(card)
-    try:
-        return (card, await remote.status()) if await remote.alive() else (None, None)
-    finally:
-        await remote.close()
 
 
 async def _of_app(app: App) -> Json:

@@ -6,8 +6,8 @@ from typing import Protocol
 
 import orjson
 
-from coreto.errors import CallError, InvalidOutputError
-from coreto.messages import Call, Item, Json, Trace, Whole, new_call_id, text_of
+from coreto.errors import InvalidOutputError
+from coreto.messages import Call, Item, Json, Trace, new_call_id, text_of, whole_of
 from coreto.panel.model import Answer, Consolidate, Draft, Seat, Specialist
 
 
@@ -51,14 +51,9 @@ async def chat(models: Models, seat: Seat, role: str, body: Json) -> Answer:
     :class:`~coreto.errors.CoretoError`."""
     body = {**body, "model": role}
     call = Call(new_call_id(), body, role, label=seat.label, deadline=seat.deadline)
-    answer: Json = {}
     async with models.open(call) as items:
-        async for item in items:
-            if isinstance(item, Whole):
-                answer = item.body
-            elif isinstance(item, Trace):
-                return _answer(answer, item, structured="response_format" in body)
-    raise CallError("the gateway ended without a trace")
+        answer, trace = await whole_of(items)
+    return _answer(answer, trace, structured="response_format" in body)
 
 
 def _answer(body: Json, trace: Trace, *, structured: bool) -> Answer:

@@ -6,8 +6,8 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from coreto.clock import Clock, SystemClock
 from coreto.errors import CallError, CoretoError
 from coreto.labels import Label
-from coreto.messages import Attempt, Call, Chunk, Item, Trace, Whole
-from coreto.testing.provider import Say, chunk_bodies, whole_body
+from coreto.messages import Attempt, Call, Item, Trace, Whole
+from coreto.testing.provider import Say, streamed, whole_body
 
 Answerer = Callable[[Call], Say | CoretoError]
 Entry = Say | str | CoretoError | Answerer
@@ -88,23 +88,13 @@ class ScriptedModels:
                     raise said.error
                 yield Whole(whole_body(said, call))
             else:
-                async with aclosing(self._stream(said, call)) as items:
+                async with aclosing(streamed(said, call, self._clock)) as items:
                     async for item in items:
                         yield item
         except CallError as error:
             error.trace = self._trace(call, None, error.code)
             raise
         yield self._trace(call, f"fake/{call.model}", "ok")
-
-    async def _stream(self, said: Say, call: Call) -> AsyncGenerator[Item, None]:
-        for index, body in enumerate(chunk_bodies(said, call)):
-            if said.error is not None and index >= said.after:
-                raise said.error
-            if index:
-                await self._clock.sleep(said.pause)
-            yield Chunk(body)
-        if said.error is not None:
-            raise said.error
 
     def _next(self, call: Call) -> Say | CoretoError:
         script = self.scripts.get(call.model)

@@ -92,14 +92,9 @@ class FakeProvider:
                 raise entry.error
             yield Whole(whole_body(entry, call))
             return
-        for index, body in enumerate(chunk_bodies(entry, call)):
-            if entry.error is not None and index >= entry.after:
-                raise entry.error
-            if index:
-                await self._clock.sleep(entry.pause)
-            yield Chunk(body)
-        if entry.error is not None:
-            raise entry.error
+        async with aclosing(streamed(entry, call, self._clock)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     def _next(self) -> Entry:
         if not self.script:
@@ -136,6 +131,18 @@ def whole_body(say: Say, call: Call) -> Json:
         message["tool_calls"] = list(say.tool_calls)
     choice = {"index": 0, "message": message, "finish_reason": say.finish}
     return {**_base(call, "chat.completion"), "choices": [choice], "usage": _usage(say)}
+
+
+async def streamed(say: Say, call: Call, clock: Clock) -> AsyncGenerator[Chunk, None]:
+    """``say`` as a stream gives it, its pauses and its error included."""
+    for index, body in enumerate(chunk_bodies(say, call)):
+        if say.error is not None and index >= say.after:
+            raise say.error
+        if index:
+            await clock.sleep(say.pause)
+        yield Chunk(body)
+    if say.error is not None:
+        raise say.error
 
 
 def chunk_bodies(say: Say, call: Call) -> list[Json]:

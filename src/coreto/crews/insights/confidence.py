@@ -12,12 +12,9 @@ from coreto.crews.insights.findings import Finding
 from coreto.crews.insights.metrics.readings import SystemMetrics
 from coreto.crews.insights.use import UseCheck
 from coreto.messages import Json
+from coreto.panel.policy import CAPS, Quality
 
-Quality = Literal["excellent", "good", "basic", "fallback"]
 Band = Literal["high", "medium", "low"]
-
-CAPS: Final[dict[Quality, int]] = {"excellent": 95, "good": 88, "basic": 80, "fallback": 80}
-"""The most that may be shown (SPEC K4)."""
 
 _LEAST = 5
 _HIGH, _MEDIUM = 75, 50

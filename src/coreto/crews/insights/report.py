@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from coreto.crews.insights.advice import Advice, advice_for
 from coreto.crews.insights.claims import Claim, check
-from coreto.crews.insights.confidence import Confidence, Quality, confidence_of, confidence_of_none
+from coreto.crews.insights.confidence import Confidence, confidence_of, confidence_of_none
 from coreto.crews.insights.findings import Finding, findings_of, held_back
 from coreto.crews.insights.metrics.baseline import Baseline
 from coreto.crews.insights.metrics.catalogue import CATALOGUE, RESOURCES, Language, Resource
@@ -22,6 +22,7 @@ from coreto.crews.insights.units import shown, stated
 from coreto.crews.insights.use import Level, UseCheck, use_checks
 from coreto.crews.insights.wording import in_words, word
 from coreto.messages import Json
+from coreto.panel.policy import Quality, quality_of
 
 Answer = Literal["ok", "timeout", "error", "skipped"]
 """What became of a specialist: it answered, was too slow, failed, or was not asked."""
@@ -193,14 +194,6 @@ def report_on(
     checks = use_checks(known, baseline)
     found = findings_of(checks, known)
     return report(found, (), NOBODY, metrics=known, checks=checks, now=now, language=language)
-
-
-def quality_of(participated: int, *, complete: bool) -> Quality:
-    """The quality by how many specialists said something valid: five, three, two. One that is required and missing
-    (not ``complete``) takes it down by one."""
-    ladder: tuple[Quality, ...] = ("fallback", "basic", "good", "excellent")
-    step = 3 if participated >= 5 else 2 if participated >= 3 else 1 if participated == 2 else 0
-    return ladder[step if complete else max(0, step - 1)]
 
 
 def judge(

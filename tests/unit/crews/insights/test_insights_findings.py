@@ -3,12 +3,13 @@
 import pytest
 
 from coreto.crews.insights.claims import check
-from coreto.crews.insights.confidence import CAPS, confidence_of, confidence_of_none
+from coreto.crews.insights.confidence import confidence_of, confidence_of_none
 from coreto.crews.insights.findings import findings, findings_of, held_back
 from coreto.crews.insights.metrics.baseline import Baseline
 from coreto.crews.insights.metrics.catalogue import AXES, CATALOGUE, RESOURCES
 from coreto.crews.insights.thresholds import KINDS, THRESHOLDS
 from coreto.crews.insights.use import use_checks
+from coreto.panel.policy import CAPS
 
 UNWELL_KINDS = list(KINDS)
 GIB = 2.0**30

@@ -17,11 +17,12 @@ from coreto.crews.insights.findings import findings_of
 from coreto.crews.insights.metrics.baseline import Baseline
 from coreto.crews.insights.metrics.catalogue import RESOURCES
 from coreto.crews.insights.rendering import bar, markdown, terminal
-from coreto.crews.insights.report import NOBODY, Coverage, Proposal, judge, quality_of, report, report_on
+from coreto.crews.insights.report import NOBODY, Coverage, Proposal, judge, report, report_on
 from coreto.crews.insights.texts import CATALOGUE
 from coreto.crews.insights.thresholds import KINDS
 from coreto.crews.insights.units import stated
 from coreto.crews.insights.use import use_checks
+from coreto.panel.policy import quality_of
 
 #: What may stand first in a command that is recommended: it reads and changes nothing.
 READERS = {
