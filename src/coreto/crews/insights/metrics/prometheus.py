@@ -151,9 +151,12 @@ def points_of(status: int, body: bytes) -> Sequence[Point]:
 
 
 def _point(shown: Json) -> Sequence[Point]:
+    """The point of ``[seconds, "value"]``, as Prometheus writes it; none of anything else."""
     pair: Any = shown.get("value")
     try:
         at, value = pair
+        if isinstance(at, bool) or not isinstance(value, str):
+            return ()
         labels = {str(name): str(text) for name, text in as_object(shown.get("metric")).items()}
         return (Point(labels, float(at), float(value)),)
     except (TypeError, ValueError):
