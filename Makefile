@@ -54,9 +54,12 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/footprint.py
 	$(BIN)/python benchmarks/gateway.py
+	$(BIN)/python benchmarks/http_clients.py
 	$(BIN)/python benchmarks/routing.py tests/unit/routing/held_out_tasks.jsonl
 	$(BIN)/python benchmarks/privacy.py tests/unit/routing/privacy_cases.jsonl --held-out
 	$(BIN)/python benchmarks/residency.py
+	$(BIN)/python benchmarks/runs.py
+	$(BIN)/python benchmarks/panel.py
 
 # Resolves the lock files anew. Hashes are checked at installation.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
