@@ -8,6 +8,7 @@ not there. Keys are strings such as ``model:ollama/phi3:mini`` and ``account:ope
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from statistics import median
 
 from coreto import errors
 from coreto.clock import Clock
@@ -90,6 +91,11 @@ class Record:
     last_error_at: float | None = None
     last_ok_at: float | None = None
     recent_ms: list[float] = field(default_factory=list[float])
+
+    @property
+    def usual_ms(self) -> float | None:
+        """What an answer takes of late: the median of the last fifty; ``None`` before the first."""
+        return median(self.recent_ms[-50:]) if self.recent_ms else None
 
 
 def scope_key(deployment: Deployment, scope: Scope) -> str | None:

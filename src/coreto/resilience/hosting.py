@@ -50,9 +50,8 @@ def worth_waiting(allowed: float, health: HealthBook, other: Candidate | None) -
     if other is None:
         return None
     record = health.records.get(other.deployment.id)
-    recent = sorted(record.recent_ms) if record else []
-    usual = recent[len(recent) // 2] / 1000 if recent else 0.0
-    return max(allowed, usual)
+    usual_ms = record.usual_ms if record else None
+    return max(allowed, (usual_ms or 0.0) / 1000)
 
 
 async def turn(host: Host, call: Call, worth: float | None, now: float) -> Turn:

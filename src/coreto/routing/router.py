@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from statistics import median
 from typing import NamedTuple
 
 from coreto.clock import Clock, SystemClock
@@ -230,12 +229,11 @@ class Router:
         sources = self._sources
         block = sources.health.block(deployment)
         record = sources.health.records.get(deployment.id)
-        recent = record.recent_ms[-50:] if record else []
         usage = Usage(wanted.tokens, TYPICAL_ANSWER)
         return Standing(
             blocked=f"{block.code}: {block.reason}" if block else None,
             unaffordable=None if deployment.local else reached,
-            latency_ms=median(recent) if recent else None,
+            latency_ms=record.usual_ms if record else None,
             nusd=0 if deployment.local else sources.prices.charge(deployment.id, usage),
             headroom=sources.headroom(deployment.account),
         )
