@@ -4,11 +4,12 @@ import sys
 
 from coreto.cli import figures
 from coreto.cli.terminal import console, say
-from coreto.cli.texts import Language, Texts
+from coreto.cli.texts import Texts
 from coreto.client import Coreto
 from coreto.crews.commander.decision import Mode, decide
 from coreto.crews.commander.state import CommanderResult
 from coreto.events import CrewEvent
+from coreto.languages import Language
 from coreto.messages import Json
 from coreto.routing.tasks import detect_task
 from coreto.tools.sandbox.printable import printable

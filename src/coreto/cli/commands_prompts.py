@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from coreto.prompts.prompt import Language
+    from coreto.languages import Language
 
 app = typer.Typer()
 

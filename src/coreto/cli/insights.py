@@ -10,13 +10,13 @@ from rich.live import Live
 from coreto.app import data_dir
 from coreto.cli.flags import Flags
 from coreto.cli.terminal import console, print_json
-from coreto.cli.texts import Language
 from coreto.clock import SystemClock
 from coreto.crews.insights.metrics.baseline import load_baseline, save_baseline
 from coreto.crews.insights.metrics.local import LocalMetrics, MetricsSource
 from coreto.crews.insights.metrics.prometheus import PrometheusMetrics
 from coreto.crews.insights.rendering import markdown, terminal
 from coreto.crews.insights.report import Report, report_on
+from coreto.languages import Language
 from coreto.providers.http import Endpoint, Http
 from coreto.settings.addresses import is_loopback_url
 

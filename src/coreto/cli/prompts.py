@@ -14,12 +14,13 @@ from coreto.cli.flags import Flags
 from coreto.cli.terminal import console, print_json, say
 from coreto.cli.texts_prompts import say as text_of
 from coreto.errors import ConfigError
+from coreto.languages import Language
 from coreto.messages import Json
 from coreto.prompts.errors import PromptValueError, UnknownPromptError
 from coreto.prompts.experiments import Audience
 from coreto.prompts.files import load_folder
 from coreto.prompts.names import Reference
-from coreto.prompts.prompt import Language, Prompt, digest_of
+from coreto.prompts.prompt import Prompt, digest_of
 from coreto.prompts.rendered import trace_of
 from coreto.prompts.service import Prompts, Wish
 from coreto.prompts.statistics import VariantStats

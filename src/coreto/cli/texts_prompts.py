@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
 
-Language = Literal["en", "pt-BR"]
+from coreto.languages import Language
 
 
 def say(language: Language, key: str, /, **values: object) -> str:

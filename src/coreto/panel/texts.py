@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
 
+from coreto.languages import Language, Text, both, spoken
 from coreto.panel.model import PanelResult
-
-Language = Literal["pt-BR", "en"]
 
 
 def notices(result: PanelResult, language: Language) -> tuple[str, ...]:
@@ -27,36 +25,32 @@ def notices(result: PanelResult, language: Language) -> tuple[str, ...]:
 
 
 def _say(language: Language, key: str, /, **values: object) -> str:
-    return _CATALOGUE[key][language].format(**values)
+    return spoken(_CATALOGUE, language, key, **values)
 
 
-def _both(en: str, pt: str) -> Mapping[Language, str]:
-    return MappingProxyType({"en": en, "pt-BR": pt})
-
-
-_CATALOGUE: Mapping[str, Mapping[Language, str]] = MappingProxyType(
+_CATALOGUE: Mapping[str, Text] = MappingProxyType(
     {
-        "quality.excellent": _both("excellent", "excelente"),
-        "quality.good": _both("good", "boa"),
-        "quality.basic": _both("basic", "básica"),
-        "quality.fallback": _both("fallback", "reserva"),
-        "took_part": _both(
+        "quality.excellent": both("excellent", "excelente"),
+        "quality.good": both("good", "boa"),
+        "quality.basic": both("basic", "básica"),
+        "quality.fallback": both("fallback", "reserva"),
+        "took_part": both(
             "Quality: {quality} ({n} of {of} specialists took part)",
             "Qualidade: {quality} ({n} de {of} especialistas participaram)",
         ),
-        "degraded": _both(
+        "degraded": both(
             "Degraded: a required answer is missing: {names}",
             "Degradado: falta uma resposta obrigatória: {names}",
         ),
-        "silent": _both("Without an answer: {names}", "Sem resposta: {names}"),
-        "outcome.timeout": _both("out of time", "tempo esgotado"),
-        "outcome.error": _both("failed", "falhou"),
-        "outcome.skipped": _both("passed by after failures", "pulado após falhas"),
-        "outcome.cancelled": _both("no longer needed", "não foi mais necessário"),
-        "unconsolidated": _both(
+        "silent": both("Without an answer: {names}", "Sem resposta: {names}"),
+        "outcome.timeout": both("out of time", "tempo esgotado"),
+        "outcome.error": both("failed", "falhou"),
+        "outcome.skipped": both("passed by after failures", "pulado após falhas"),
+        "outcome.cancelled": both("no longer needed", "não foi mais necessário"),
+        "unconsolidated": both(
             "The answers could not be consolidated", "Não foi possível consolidar as respostas"
         ),
-        "nobody": _both("Nobody has answered", "Ninguém respondeu"),
-        "more": _both("More answers may come", "Mais respostas podem chegar"),
+        "nobody": both("Nobody has answered", "Ninguém respondeu"),
+        "more": both("More answers may come", "Mais respostas podem chegar"),
     }
 )

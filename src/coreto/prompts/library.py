@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
+from coreto.languages import Language
 from coreto.prompts.errors import PromptError, UnknownPromptError
 from coreto.prompts.experiments import Experiment, check_against
 from coreto.prompts.names import LATEST, PRODUCTION
-from coreto.prompts.prompt import OTHER, Language, Prompt
+from coreto.prompts.prompt import OTHER, Prompt
 
 
 class Library:

@@ -9,10 +9,11 @@ from decimal import Decimal
 from typing import Any, Final, cast
 
 from coreto.labels import Label
+from coreto.languages import Language
 from coreto.prompts.errors import PromptError
 from coreto.prompts.grammar import Grammar
 from coreto.prompts.names import check_name
-from coreto.prompts.prompt import LANGUAGES, Language, Part, Prompt
+from coreto.prompts.prompt import LANGUAGES, Part, Prompt
 from coreto.prompts.sandbox import sandbox
 from coreto.prompts.tables import Table, read_table
 from coreto.prompts.variables import KINDS, LONGEST, NAME, RESERVED, USUAL_LENGTH, Kind, Variable, fit

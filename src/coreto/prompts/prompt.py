@@ -8,9 +8,9 @@ from typing import Final, Literal
 import orjson
 
 from coreto.labels import Label
+from coreto.languages import Language
 from coreto.prompts.variables import Variable, as_json
 
-Language = Literal["pt-BR", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = ("pt-BR", "en")
 OTHER: Final[Mapping[Language, Language]] = {"pt-BR": "en", "en": "pt-BR"}
 """Where a language falls back to."""

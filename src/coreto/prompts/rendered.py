@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from coreto.labels import Label
+from coreto.languages import Language
 from coreto.messages import Json
-from coreto.prompts.prompt import Language
 
 
 @dataclass(frozen=True, slots=True)

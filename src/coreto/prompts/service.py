@@ -16,12 +16,13 @@ from dataclasses import dataclass
 
 from coreto.clock import Clock, SystemClock
 from coreto.labels import permit
+from coreto.languages import Language
 from coreto.messages import Json
 from coreto.prompts.errors import PromptError, PromptValueError, UnknownPromptError
 from coreto.prompts.experiments import Audience, Experiment, Variant, assign
 from coreto.prompts.library import Library
 from coreto.prompts.names import LATEST, check_label
-from coreto.prompts.prompt import Language, Prompt, digest_of
+from coreto.prompts.prompt import Prompt, digest_of
 from coreto.prompts.rendered import Rendered
 from coreto.prompts.rendering import Renderer, fill
 from coreto.prompts.statistics import VariantStats, stats_of

@@ -21,10 +21,11 @@ from typing import Any, Literal, cast
 import orjson
 
 from coreto.crews.commander.decision import Decision
-from coreto.crews.commander.settings import CommanderSettings, Language
+from coreto.crews.commander.settings import CommanderSettings
 from coreto.crews.commander.state import KINDS, Plan, PlanStep, StepResult
 from coreto.crews.commander.texts import say
 from coreto.crews.commander.tools import Outcome, cut
+from coreto.languages import Language
 from coreto.messages import Json, as_object, as_objects
 
 Agent = Literal["planner", "coder", "designer", "assistant"]

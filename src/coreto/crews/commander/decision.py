@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, cast, get_args
 
 from coreto.crews.commander.extraction import fenced, parses, works
-from coreto.crews.commander.settings import Language
 from coreto.crews.commander.state import KINDS, Kind, PlanStep
+from coreto.languages import Language
 from coreto.messages import Json, as_objects
 from coreto.routing.tasks import Step, TaskDetection
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from coreto.crews.commander.agents import fence
-from coreto.crews.commander.settings import Language
 from coreto.crews.commander.state import ModelUse, Plan, PlanStep, StepResult
 from coreto.crews.commander.texts import say
+from coreto.languages import Language
 
 
 def plan_text(plan: Plan, language: Language, *, kinds: bool) -> str:

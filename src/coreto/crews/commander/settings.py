@@ -1,13 +1,11 @@
 """What a commander may use, and how it speaks."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from coreto.errors import InvalidRequestError
+from coreto.languages import Language
 from coreto.messages import Failover
 from coreto.tools.sandbox import SandboxLimits
-
-Language = Literal["en", "pt-BR"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from coreto.clock import Clock
 from coreto.crews.commander.agents import Ask
-from coreto.crews.commander.settings import CommanderSettings, Language
+from coreto.crews.commander.settings import CommanderSettings
 from coreto.crews.commander.state import Reply, label_of
 from coreto.crews.commander.texts import say
 from coreto.crews.commander.tools import Outcome, PythonTool, first_line
@@ -17,6 +17,7 @@ from coreto.durable import Durable
 from coreto.errors import CallError, CoretoError, InvalidOutputError
 from coreto.events import CrewEvent
 from coreto.labels import Label
+from coreto.languages import Language
 from coreto.messages import (
     Accumulator,
     Call,

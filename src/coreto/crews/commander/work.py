@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from coreto.crews.commander import agents, rendering
 from coreto.crews.commander.extraction import code_of, parses
-from coreto.crews.commander.settings import Language
 from coreto.crews.commander.stage import Stage
 from coreto.crews.commander.state import Kind, PlanStep, Reply, Status, StepResult
 from coreto.crews.commander.texts import say
 from coreto.crews.commander.tools import Outcome
+from coreto.languages import Language
 
 _MAKES: frozenset[Kind] = frozenset({"code", "execution"})
 

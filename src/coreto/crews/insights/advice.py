@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from coreto.crews.insights.metrics.catalogue import Language
 from coreto.crews.insights.metrics.readings import SystemMetrics
 from coreto.crews.insights.thresholds import Kind
+from coreto.languages import Language
 
 Fits = Callable[[SystemMetrics], bool]
 

@@ -7,13 +7,14 @@ from rich.table import Table
 from rich.text import Text
 
 from coreto.crews.insights.claims import Claim
-from coreto.crews.insights.metrics.catalogue import CATALOGUE, RESOURCES, Language, Resource, metric_of
+from coreto.crews.insights.metrics.catalogue import CATALOGUE, RESOURCES, Resource, metric_of
 from coreto.crews.insights.metrics.readings import instance_of, name_of
 from coreto.crews.insights.report import Insight, Report, bound_of
 from coreto.crews.insights.texts import say
 from coreto.crews.insights.thresholds import threshold_of
 from coreto.crews.insights.units import shown, stated
 from coreto.crews.insights.use import UseCheck
+from coreto.languages import Language
 
 _BAR = 16
 _COLOURS = {"crit": "red", "warn": "yellow", "ok": "green", "unknown": "dim"}

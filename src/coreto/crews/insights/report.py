@@ -14,13 +14,14 @@ from coreto.crews.insights.claims import Claim, check
 from coreto.crews.insights.confidence import Confidence, confidence_of, confidence_of_none
 from coreto.crews.insights.findings import Finding, findings_of, held_back
 from coreto.crews.insights.metrics.baseline import Baseline
-from coreto.crews.insights.metrics.catalogue import CATALOGUE, RESOURCES, Language, Resource
+from coreto.crews.insights.metrics.catalogue import CATALOGUE, RESOURCES, Resource
 from coreto.crews.insights.metrics.readings import SystemMetrics, Unit
 from coreto.crews.insights.texts import say
 from coreto.crews.insights.thresholds import THRESHOLDS, Kind
 from coreto.crews.insights.units import shown, stated
 from coreto.crews.insights.use import Level, UseCheck, use_checks
 from coreto.crews.insights.wording import in_words, word
+from coreto.languages import Language
 from coreto.messages import Json
 from coreto.panel.policy import Quality, quality_of
 

@@ -5,8 +5,8 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from types import MappingProxyType
 from typing import Final
 
-from coreto.crews.insights.metrics.catalogue import Language
 from coreto.crews.insights.metrics.readings import Unit
+from coreto.languages import Language
 
 _BYTES: Mapping[str, int] = {
     "bytes": 1,

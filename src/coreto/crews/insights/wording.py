@@ -11,10 +11,11 @@ from typing import Final, Literal
 
 from coreto.crews.insights.causes import is_edge
 from coreto.crews.insights.claims import Claim
-from coreto.crews.insights.metrics.catalogue import Language, metric_of
+from coreto.crews.insights.metrics.catalogue import metric_of
 from coreto.crews.insights.metrics.readings import SystemMetrics, instance_of, name_of
 from coreto.crews.insights.thresholds import threshold_of
 from coreto.crews.insights.units import shown
+from coreto.languages import Language
 from coreto.routing.detection.text import word_set
 
 TextFault = Literal["", "blank", "long", "number", "place", "cause"]

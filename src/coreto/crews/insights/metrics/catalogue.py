@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Final, Literal, get_args
 
 from coreto.crews.insights.metrics.readings import Unit, name_of
+from coreto.languages import Language
 
-Language = Literal["en", "pt-BR"]
 Resource = Literal["cpu", "memory", "storage", "network", "workload"]
 RESOURCES: Final[tuple[Resource, ...]] = get_args(Resource)
 Axis = Literal["utilisation", "saturation", "errors"]
